@@ -1,0 +1,64 @@
+# The commands of the house. `make demo` shows the product, `make test` checks everything.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export GOTOOLCHAIN := local
+
+.PHONY: help
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## install what is missing: apt packages, Docker, Go, the virtual environment
+	@lab/setup.sh
+
+.PHONY: demo
+demo: setup ## lab, two Triton servers behind HAProxy, a question, status
+	@fleet lab up
+	@FLEET_SITE=lab FLEET_NAME=demo lab/demo.sh
+
+.PHONY: test
+test: ## everything that can be checked, set-up included
+	@tests/stages.sh
+
+.PHONY: lint
+lint: ## ruff, mypy, ansible-lint, yamllint, shellcheck, gofmt, go vet
+	@tests/lint.sh
+
+.PHONY: test-unit
+test-unit: ## the pure core
+	@$(BIN)/pytest tests/unit tests/contract -q -n 2
+
+.PHONY: test-integration
+test-integration: ## real protocols on loopback, vCenter without containers
+	@$(BIN)/pytest tests/integration -q
+
+.PHONY: molecule
+molecule: ## every scenario on one lab
+	@tests/molecule.sh
+
+molecule-%: ## one scenario
+	@tests/molecule.sh $*
+
+.PHONY: bench-inventory bench-clone bench-configure bench-balancer
+bench-inventory: setup ## read all VMs: in bulk, against VM after VM (docs/figures.md)
+	@$(BIN)/python bench/inventory.py $(ARGS)
+bench-clone: setup ## clone to address: a batch, against VM after VM
+	@$(BIN)/python bench/clone.py $(ARGS)
+bench-configure: lab-up ## add-vm for one server and for eight, with the share of each step
+	@$(BIN)/python bench/configure.py $(ARGS)
+bench-balancer: lab-up ## requests per second and latency: through HAProxy, against directly
+	@$(BIN)/python bench/balancer.py $(ARGS)
+
+.PHONY: lab-up lab-down
+lab-up: setup ## the lab alone
+	@fleet lab up
+lab-down: ## take the lab down
+	@fleet lab down
+
+.PHONY: clean
+clean: ## remove what the lab and the tests made; the cache below ~/.cache/triton-fleet stays
+	@lab/clean.sh

@@ -1,0 +1,108 @@
+"""How long placement takes on a site of 1,000 hosts with 8 GPUs each, every GPU differently occupied.
+
+Prints, never judges: `python bench/placement.py [hosts]`. The site is made from a fixed seed; each question is asked of a
+fresh interpreter's empty caches, so the number is that of the first answer.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from fleet.gpu.model import GpuHost, GpuSite, Occupant, PhysicalGpu
+from fleet.gpu.placement import place
+from fleet.gpu.request import Request, equal_servers
+
+MIG = ("a100d-1-10c", "a100d-1-20c", "a100d-2-20c", "a100d-3-40c", "a100d-4-40c", "a100d-7-80c")
+TIMED = ("a100d-10c", "a100d-20c", "a100d-40c")
+PROFILES = tuple(f"grid_{stem}" for stem in (*MIG, *TIMED))
+QUESTIONS = {
+    "100 x 1g, pack": Request(equal_servers([f"s{i}" for i in range(100)], ["grid_a100d-1-10c"])),
+    "1,000 x 2g, pack": Request(equal_servers([f"s{i}" for i in range(1000)], ["grid_a100d-2-20c"])),
+    "1,000 x 2g, spread": Request(equal_servers([f"s{i}" for i in range(1000)], ["grid_a100d-2-20c"]), policy="spread"),
+    "100 x (2 x 3g)": Request(equal_servers([f"s{i}" for i in range(100)], ["grid_a100d-3-40c"] * 2)),
+    "100 x (3g + 1g)": Request(equal_servers([f"s{i}" for i in range(100)], ["grid_a100d-3-40c", "grid_a100d-1-10c"])),
+    "50 x 4g and 50 x 1g": Request(
+        equal_servers([f"a{i}" for i in range(50)], ["grid_a100d-4-40c"])
+        + equal_servers([f"b{i}" for i in range(50)], ["grid_a100d-1-10c"])
+    ),
+    "100 x 1g, room for 10 x 7g kept": Request(
+        equal_servers([f"s{i}" for i in range(100)], ["grid_a100d-1-10c"]), keep="grid_a100d-7-80c", keep_count=10
+    ),
+    "100,000 x 1g: refused, with reasons": Request(equal_servers([f"s{i}" for i in range(100_000)], ["grid_a100d-1-10c"])),
+}
+
+
+def a_gpu(rng: random.Random, host: str, index: int) -> PhysicalGpu:
+    """A GPU with a random mix that is known to fit: MIG mostly, some time-sliced."""
+    vms = (f"vm-{host}-{index}-{n}" for n in range(99))
+    if rng.random() < 0.25:  # noqa: PLR2004
+        held = [rng.choice(TIMED)] * rng.randint(0, 2)
+    else:
+        held = rng.choice(
+            [[], [MIG[0]], [MIG[3]], [MIG[2], MIG[0]], [MIG[0]] * 3, [MIG[2]] * 2, [MIG[4], MIG[1]], [MIG[3]] * 2, [MIG[5]]]
+        )
+    mode = (
+        "sameSize"
+        if held and held[0] in TIMED
+        else rng.choice(["multiInstanceGpu"] * 3 + ["sameSize"])
+        if not held
+        else "multiInstanceGpu"
+    )
+    occupants = tuple(Occupant(next(vms), f"grid_{stem}") for stem in held)
+    return PhysicalGpu(host, f"0000:{index + 1:02x}:00.0", "NVIDIA A100 80GB PCIe", 80, mode, occupants)
+
+
+def a_site(hosts: int) -> GpuSite:
+    rng = random.Random(2026)  # noqa: S311
+    return GpuSite(
+        tuple(
+            GpuHost(
+                name := f"esx-{n:04d}",
+                "gpu",
+                profiles=PROFILES,
+                max_vgpus_per_vm=8,
+                gpus=tuple(a_gpu(rng, name, i) for i in range(8)),
+            )
+            for n in range(hosts)
+        )
+    )
+
+
+def one(question: str, hosts: int) -> None:
+    site = a_site(hosts)
+    began = time.perf_counter()
+    plan = place(site, QUESTIONS[question])
+    seconds = time.perf_counter() - began
+    print(
+        json.dumps(
+            {
+                "question": question,
+                "hosts": hosts,
+                "gpus": hosts * 8,
+                "seconds": round(seconds, 3),
+                "placed": len(plan.placements),
+                "guaranteed": plan.guaranteed,
+                "possible": plan.possible,
+                "bound": str(plan.bound),
+            }
+        )
+    )
+
+
+def main() -> None:
+    hosts = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    for question in QUESTIONS:
+        subprocess.run([sys.executable, __file__, str(hosts), question], check=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:  # noqa: PLR2004
+        one(sys.argv[2], int(sys.argv[1]))
+    else:
+        sys.path.insert(0, str(Path(__file__).parent))
+        main()

@@ -1,0 +1,108 @@
+# GPL-3.0-or-later
+"""Members of a site's fleets as Ansible hosts. What is read and how it looks is ``fleet``'s matter."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: fleet_vsphere
+short_description: Triton VMs and balancers of the fleets of a site, read from vCenter
+description:
+  - Reads C(inventory/<site>/fleet.yml), asks its vCenter in bulk, and emits one host for every member of its fleets.
+  - For every fleet there is also a logical host C(fleet@NAME), which carries the fleet's variables while it is empty.
+  - A VM that is no member never appears. A member whose identity cannot be confirmed appears in C(unconfirmed) only.
+options:
+  plugin:
+    description: Always C(fleet_vsphere).
+    required: true
+    choices: [fleet_vsphere]
+  vcenter:
+    description: How to reach vCenter, see docs/inventory.md. VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD fill what is left open.
+    type: dict
+  fleets:
+    description: The fleets of the site.
+    type: dict
+extends_documentation_fragment:
+  - constructed
+author: [triton-fleet]
+"""
+
+EXAMPLES = r"""
+plugin: fleet_vsphere
+vcenter: {host: vcenter.example.com, ca_file: ca.pem}
+fleets:
+  qa:
+    folder: fleets/qa
+    template: triton-2404
+    cluster: gpu
+    gpu_profiles: [grid_a100-2-10c]
+    size: {initial: 2, min: 1, max: 6}
+    balancers: {count: 1, template: ubuntu-2404}
+keyed_groups:
+  - {key: fleet.state, prefix: state}
+"""
+
+from pathlib import Path
+
+from ansible.errors import AnsibleParserError
+from ansible.plugins.inventory import BaseInventoryPlugin, Constructable
+from ansible.template import trust_as_template
+
+try:
+    from fleet import hostvars
+    from fleet.controller import Controller
+    from fleet.errors import FleetError
+    from fleet.site import load_site
+    from fleet.vsphere.session import connect
+except ImportError as missing:
+    raise AnsibleParserError(
+        "The inventory plugin fleet_vsphere needs the Python package fleet next to Ansible: pip install . in this project "
+        f"({missing})."
+    ) from missing
+
+
+class InventoryModule(BaseInventoryPlugin, Constructable):
+    NAME = "fleet_vsphere"
+
+    def verify_file(self, path):
+        return super().verify_file(path) and Path(path).name in ("fleet.yml", "fleet.yaml")
+
+    def parse(self, inventory, loader, path, cache=True):
+        super().parse(inventory, loader, path, cache)
+        self._read_config_data(path)
+        try:
+            site = load_site(path)
+            self.inventory.set_variable("all", "fleet_site_dir", str(site.path.parent))
+            with connect(site.endpoint()) as session:
+                for spec in site.fleets.values():
+                    self._add_fleet(Controller(session, spec), site)
+        except FleetError as error:
+            raise AnsibleParserError(str(error)) from error
+
+    def _add_fleet(self, controller, site):
+        spec = controller.spec
+        logical = hostvars.logical_host(spec.name)
+        group = hostvars.group_name(f"fleet_{spec.name}")
+        self._add(logical, [hostvars.LOGICAL_GROUP, group])
+        for key, value in hostvars.logical_vars(spec, site=site.name, site_file=str(site.path)).items():
+            self.inventory.set_variable(logical, key, value)
+        # The interpreter of the very run, also when AWX replays this inventory from its database.
+        self.inventory.set_variable(logical, "ansible_python_interpreter", trust_as_template("{{ ansible_playbook_python }}"))
+        observed = controller.observe()
+        for member, variables in controller.member_vars(observed):
+            self._add(member.name, hostvars.member_groups(member, spec.name))
+            for key, value in variables.items():
+                self.inventory.set_variable(member.name, key, value)
+            self._construct(member.name, variables)
+        for member in observed.state.members:
+            if not member.confirmed:
+                self._add(f"{member.name}@{member.vm.moid}", ["unconfirmed"])
+
+    def _add(self, host, groups):
+        for group in groups:
+            self.inventory.add_host(host, group=self.inventory.add_group(group))
+
+    def _construct(self, host, variables):
+        strict = self.get_option("strict")
+        self._set_composite_vars(self.get_option("compose"), variables, host, strict=strict)
+        self._add_host_to_composed_groups(self.get_option("groups"), variables, host, strict=strict)
+        self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, host, strict=strict)

@@ -1,0 +1,215 @@
+#!/usr/bin/python
+# GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: fleet_server
+short_description: Clone, start, drain or destroy the VMs of a fleet, many at once
+description:
+  - Reads vCenter in bulk, plans, and (unless in check mode) makes the changes of the plan.
+  - C(present) brings the fleet up to its target size and never removes anything.
+  - C(draining) lowers the target and marks the servers that are to go; C(absent) destroys servers so marked.
+  - C(destroyed) removes every confirmed member of the fleet and then its record.
+  - C(observed) only reads.
+  - Runs on the controller, where the Python package C(fleet) is installed.
+options:
+  state:
+    description: What is wanted.
+    type: str
+    choices: [present, draining, absent, destroyed, observed]
+    default: present
+  site_file:
+    description: The site's C(fleet.yml). The action plugin fills it from the fleet's logical host.
+    type: path
+    required: true
+  fleet:
+    description: The fleet's name. The action plugin fills it from the fleet's logical host.
+    type: str
+    required: true
+  size:
+    description: A new absolute target size (extra variable C(fleet_size) of the run).
+    type: int
+  add:
+    description: Servers on top of the target (extra variable C(fleet_add) of the run).
+    type: int
+  partial:
+    description: Take the servers that fit on GPUs when not all do, and lower the target to them.
+    type: bool
+    default: false
+  allow_possible:
+    description: Also use GPU room that depends on slices which vCenter does not tell.
+    type: bool
+    default: false
+  servers:
+    description: Names, for C(draining) and C(absent).
+    type: list
+    elements: str
+    default: []
+  count:
+    description: How many servers to retire, for C(draining) without names.
+    type: int
+  order:
+    description: Which servers go first when they are not named.
+    type: str
+    choices: [newest, oldest]
+    default: newest
+  max_remove:
+    description: The largest number of servers that one run may remove.
+    type: int
+    default: 2
+  confirm:
+    description: The fleet's name, as consent to removing something (extra variable C(fleet_confirm) of the run).
+    type: str
+  user:
+    description: The account in new guests that is given the authorized keys.
+    type: str
+    default: nvidia
+  authorized_keys:
+    description: SSH public keys for that account.
+    type: list
+    elements: str
+    default: []
+  limits:
+    description: Time limits in seconds, C(clone), C(power), C(address), C(ssh), and C(in_flight) clones together.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+author: [triton-fleet]
+"""
+
+EXAMPLES = r"""
+- name: Two more servers
+  fleet_server:
+    state: present
+    add: 2
+    authorized_keys: ["ssh-ed25519 AAAA... fleet"]
+
+- name: Mark the newest server as going
+  fleet_server:
+    state: draining
+    count: 1
+    confirm: demo
+"""
+
+RETURN = r"""
+plan:
+  description: The changes, in order.
+  type: dict
+  returned: always
+plan_lines:
+  description: The plan for people.
+  type: list
+  returned: always
+servers:
+  description: Every confirmed server with its host variables.
+  type: list
+  returned: always
+balancers:
+  description: Every confirmed balancer with its host variables.
+  type: list
+  returned: always
+placed:
+  description: Host and GPUs of each new server, as read back after power-on.
+  type: dict
+  returned: always
+notes:
+  description: What went otherwise than planned.
+  type: list
+  returned: always
+failures:
+  description: What failed, by member.
+  type: dict
+  returned: always
+seconds:
+  description: Seconds spent by step.
+  type: dict
+  returned: always
+"""
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+try:
+    from fleet import service
+    from fleet.controller import FirstBoot, Limits
+    from fleet.errors import FleetError, NotConfirmedError
+    from fleet.room import Terms
+except ImportError:
+    service = None  # type: ignore[assignment]
+
+
+def run(module: AnsibleModule) -> dict:
+    params, check = module.params, module.check_mode
+    with service.open_fleet(params["site_file"], params["fleet"], limits=Limits(**params["limits"])) as controller:
+        if params["state"] == "observed":
+            return service.observe(controller)
+        if params["state"] == "present":
+            boot = FirstBoot(params["user"], params["authorized_keys"])
+            terms = Terms(partial=params["partial"], allow_possible=params["allow_possible"])
+            return service.present(controller, boot, size=params["size"], add=params["add"], terms=terms, check=check)
+        confirmed = params["confirm"] == params["fleet"]
+        if params["state"] == "draining":
+            answer = service.drain(
+                controller,
+                names=params["servers"],
+                count=params["count"],
+                size=params["size"],
+                order=params["order"],
+                max_remove=params["max_remove"],
+                check=check or not confirmed,
+            )
+        else:
+            answer = service.remove(
+                controller,
+                names=params["servers"],
+                everything=params["state"] == "destroyed",
+                confirm=params["confirm"],
+                check=check or not confirmed,
+            )
+        if answer["changed"] and not confirmed and not check:
+            plan = "; ".join(line.strip() for line in answer["plan_lines"])
+            raise NotConfirmedError(
+                f"Nothing was done. The plan for fleet {params['fleet']}: {plan}. "
+                f"Consent with --yes (fleet) or -e fleet_confirm={params['fleet']} (ansible-playbook)."
+            )
+        return answer
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "choices": ["present", "draining", "absent", "destroyed", "observed"], "default": "present"},
+            "site_file": {"type": "path", "required": True},
+            "fleet": {"type": "str", "required": True},
+            "size": {"type": "int"},
+            "add": {"type": "int"},
+            "partial": {"type": "bool", "default": False},
+            "allow_possible": {"type": "bool", "default": False},
+            "servers": {"type": "list", "elements": "str", "default": []},
+            "count": {"type": "int"},
+            "order": {"type": "str", "choices": ["newest", "oldest"], "default": "newest"},
+            "max_remove": {"type": "int", "default": 2},
+            "confirm": {"type": "str"},
+            "user": {"type": "str", "default": "nvidia"},
+            "authorized_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+            "limits": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    if service is None:
+        module.fail_json(msg=missing_required_lib("triton-fleet (the Python package fleet)"))
+    try:
+        answer = run(module)
+    except FleetError as error:
+        module.fail_json(msg=str(error), exit_code=error.exit_code, error=type(error).__name__)
+    if module._diff:
+        after = [line for line in answer["plan_lines"] if not line.startswith("  ")]
+        answer["diff"] = {"before": "", "after": "".join(f"{line}\n" for line in after) if answer["changed"] else ""}
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

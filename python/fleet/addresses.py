@@ -1,0 +1,49 @@
+"""Which of a guest's addresses are its own on the wanted network. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fleet.model import GuestNic, Nic
+
+
+def guest_addresses(reported: Iterable[GuestNic], nics: Sequence[Nic], network: str | None) -> tuple[str, ...]:
+    """Addresses of a VM's own virtual cards on ``network``, IPv4 first.
+
+    What a guest reports also holds bridges and tunnels inside it (``deviceConfigId`` -1): only entries that belong to
+    one of the VM's virtual cards, by device key or else by MAC, count. Link-local and loopback addresses never do.
+
+    Args:
+        reported: the entries of ``guest.net``.
+        nics: the VM's virtual network cards.
+        network: the vSphere network; ``None`` takes every card, in the order of their keys.
+    """
+    wanted = [nic for nic in nics if network is None or nic.network == network]
+    keys = {nic.key: index for index, nic in enumerate(wanted)}
+    macs = {nic.mac.lower(): index for index, nic in enumerate(wanted)}
+    found: list[tuple[int, int, str]] = []
+    for entry in reported:
+        index = keys.get(entry.key) if entry.key is not None and entry.key >= 0 else None
+        if index is None:
+            index = macs.get((entry.mac or "").lower())
+        if index is None or (network is not None and entry.network and entry.network != network):
+            continue
+        for text in entry.addresses:
+            version = _usable(text)
+            if version:
+                found.append((index, version, text))
+    return tuple(text for _, _, text in sorted(found, key=lambda item: item[:2]))
+
+
+def _usable(text: str) -> int | None:
+    try:
+        address = ipaddress.ip_address(text.split("%", 1)[0])
+    except ValueError:
+        return None
+    if address.is_link_local or address.is_loopback or address.is_unspecified or address.is_multicast:
+        return None
+    return address.version

@@ -1,0 +1,44 @@
+"""Where a run's variables come from: ``-e`` may change a fleet, an inventory may not. Pure; action plugins call it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fleet.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Extra variables of a run → option of ``fleet_server``.
+RUN_ONLY = {"fleet_size": "size", "fleet_add": "add", "fleet_confirm": "confirm"}
+
+
+def module_arguments(
+    arguments: Mapping[str, Any], task_vars: Mapping[str, Any], extra_vars: Mapping[str, Any], *, run_only: bool
+) -> dict[str, Any]:
+    """A fleet module's arguments, completed by the fleet of the host it runs for and the run's own variables.
+
+    Args:
+        arguments: what the task says; it wins.
+        task_vars: the host's variables.
+        extra_vars: what came by ``-e`` in this run.
+        run_only: whether the module takes the run's own variables.
+
+    Raises:
+        UsageError: a run's variable stands elsewhere, or the host is no fleet's logical host.
+    """
+    for variable in RUN_ONLY:
+        if variable in task_vars and variable not in extra_vars:
+            raise UsageError(
+                f"{variable} is set in the inventory or in a play, and it may only be an extra variable of one run "
+                f"(-e {variable}=...): remove it there; the wanted size lives in fleet.yml and the fleet's record."
+            )
+    completed = {"site_file": task_vars.get("fleet_site_file"), "fleet": task_vars.get("fleet_name")}
+    if run_only:
+        completed |= {option: extra_vars[name] for name, option in RUN_ONLY.items() if name in extra_vars}
+    completed |= arguments
+    if not completed["site_file"]:
+        raise UsageError(
+            "This play runs on a host that is no fleet's logical host (fleet@NAME): use the fleet_vsphere inventory of a site."
+        )
+    return completed

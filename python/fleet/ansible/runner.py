@@ -1,0 +1,173 @@
+"""Runs the project's playbooks through ansible-runner and tells what came of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import ansible_runner
+
+from fleet.errors import FleetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+KEEP_RUNS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One task that ended on one host."""
+
+    host: str
+    play: str
+    task: str
+    result: str  # ok | changed | failed | unreachable | skipped
+    seconds: float
+    message: str = ""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run came to. ``exit_code`` is one of contract.md's."""
+
+    exit_code: int
+    log: Path
+    seconds: float
+    steps: list[Step] = field(default_factory=list)
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)  # module name → its last result on the logical host
+
+    def failures(self) -> list[Step]:
+        """Steps that failed and were not rescued, the last first."""
+        return [step for step in reversed(self.steps) if step.result in ("failed", "unreachable")]
+
+
+def project_root() -> Path:
+    """The checkout: the folder that holds ``playbooks/`` and ``ansible.cfg``.
+
+    Raises:
+        FleetError: neither the working directory (or a parent) nor the installed package lies in one.
+    """
+    for start in (Path.cwd(), Path(__file__).resolve().parents[3]):
+        for folder in (start, *start.parents):
+            if (folder / "playbooks" / "scale_out.yml").is_file() and (folder / "ansible.cfg").is_file():
+                return folder
+    raise FleetError(
+        "The playbooks are not here: run fleet inside its checkout, the folder that holds playbooks/ and ansible.cfg."
+    )
+
+
+def run_playbook(
+    name: str,
+    *,
+    inventory: Path,
+    extra_vars: Mapping[str, Any],
+    check: bool = False,
+    verbosity: int = 0,
+    on_step: Callable[[Step], None] | None = None,
+) -> Outcome:
+    """Run ``playbooks/NAME.yml`` and wait for it.
+
+    Args:
+        name: the playbook without its suffix.
+        inventory: the folder of the site.
+        extra_vars: what ``-e`` would say.
+        check: ``--check --diff``.
+        verbosity: number of ``-v``.
+        on_step: told about each task that ended on a host, while the run goes on.
+    """
+    root = project_root()
+    folder = _run_folder(root, name)
+    outcome = Outcome(exit_code=0, log=folder / "artifacts" / "run" / "stdout", seconds=0.0)
+    handler = _Handler(outcome, on_step)
+    begin = time.monotonic()
+    runner = ansible_runner.run(
+        private_data_dir=str(folder),
+        ident="run",
+        project_dir=str(root),
+        playbook=f"playbooks/{name}.yml",
+        inventory=str(inventory),
+        extravars=dict(extra_vars),
+        cmdline="--check --diff" if check else None,
+        verbosity=verbosity or None,
+        envvars={
+            "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            "ANSIBLE_FORCE_COLOR": "False",
+        },
+        event_handler=handler,
+        quiet=True,
+    )
+    outcome.seconds = round(time.monotonic() - begin, 1)
+    if runner.status == "canceled":
+        outcome.exit_code = 130
+    elif runner.rc != 0:
+        outcome.exit_code = handler.exit_code or 1
+    return outcome
+
+
+def _run_folder(root: Path, name: str) -> Path:
+    runs = root / "build" / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    old = sorted(path for path in runs.iterdir() if path.is_dir())[:-KEEP_RUNS]
+    for path in old:
+        _remove_tree(path)
+    return folder
+
+
+def _remove_tree(path: Path) -> None:
+    for child in sorted(path.rglob("*"), reverse=True):
+        if child.is_dir() and not child.is_symlink():
+            child.rmdir()
+        else:
+            child.unlink(missing_ok=True)
+    path.rmdir()
+
+
+class _Handler:
+    """Turns ansible-runner's events into steps; remembers the exit code that a fleet module asked for."""
+
+    RESULTS: ClassVar[dict[str, str]] = {
+        "runner_on_ok": "ok",
+        "runner_on_failed": "failed",
+        "runner_on_unreachable": "unreachable",
+    }
+
+    def __init__(self, outcome: Outcome, on_step: Callable[[Step], None] | None) -> None:
+        self.exit_code = 0
+        self._outcome = outcome
+        self._on_step = on_step
+
+    def __call__(self, event: Mapping[str, Any]) -> bool:
+        result = self.RESULTS.get(str(event.get("event")))
+        if result is None:
+            return True
+        data = event["event_data"]
+        res = data.get("res") or {}
+        if result == "ok" and res.get("changed"):
+            result = "changed"
+        if result == "failed" and data.get("ignore_errors"):
+            return True
+        if result == "failed" and isinstance(res.get("exit_code"), int):
+            self.exit_code = res["exit_code"]
+        if isinstance(res, dict) and str(data.get("task_action", "")).startswith("fleet_"):
+            self._outcome.results[data["task_action"]] = res
+        step = Step(
+            host=str(data.get("host", "")),
+            play=str(data.get("play", "")),
+            task=re.sub(r"^\S+ : ", "", str(data.get("task", ""))),
+            result=result,
+            seconds=round(float(data.get("duration") or 0.0), 1),
+            message=str(res.get("msg", "")) if result in ("failed", "unreachable") else "",
+        )
+        self._outcome.steps.append(step)
+        if self._on_step:
+            self._on_step(step)
+        return True

@@ -1,0 +1,112 @@
+"""What every command shares: which site and fleet, consoles, errors as exit codes."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+from rich.console import Console
+
+from fleet.ansible.runner import project_root
+from fleet.errors import FleetError, SiteError, UsageError
+from fleet.site import load_site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fleet.site import Site
+
+# In a pipe or a log there is no width to fit: lines stay whole.
+WIDE = None if sys.stdout.isatty() else 200
+out = Console(highlight=False, soft_wrap=True, width=WIDE)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The site and the fleet that a command is about."""
+
+    site_name: str | None
+    fleet: str | None
+
+    def folder(self) -> Path:
+        """The folder of the site.
+
+        Raises:
+            UsageError: no site was named and the lab is not up. Guessing one could mean a wrong vCenter.
+        """
+        root = project_root()
+        name = self.site_name
+        if name is None:
+            if not (root / "build" / "lab" / "lab.json").is_file():
+                raise UsageError(
+                    "Which site? Name it with --site (a folder below inventory/) or FLEET_SITE. The site lab is the default "
+                    "only while the lab is up: fleet lab up."
+                )
+            name = "lab"
+        for candidate in (Path(name), root / "inventory" / name):
+            if (candidate / "fleet.yml").is_file():
+                return candidate.resolve()
+        known = sorted(path.parent.name for path in (root / "inventory").glob("*/fleet.yml"))
+        raise SiteError(f"There is no site {name!r}: inventory/ holds {', '.join(known) or 'none'}.")
+
+    def site(self) -> Site:
+        """The site's description."""
+        return load_site(self.folder())
+
+    def fleet_name(self) -> str:
+        """The fleet's name, checked against the site."""
+        return self.site().fleet(self.fleet).name
+
+
+def site_options(command: F) -> F:
+    """Add ``--site`` and ``--fleet``."""
+    command = click.option(
+        "--fleet", "fleet", envvar="FLEET_NAME", metavar="NAME", help="Which fleet, where the site has several."
+    )(command)
+    return click.option("--site", "site_name", envvar="FLEET_SITE", metavar="NAME", help="A folder below inventory/, or a path.")(
+        command
+    )
+
+
+def guarded(command: F) -> F:
+    """Errors become one sentence on stderr and contract.md's exit code; never a traceback."""
+
+    @functools.wraps(command)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except FleetError as error:
+            fail(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            fail("Interrupted. Run the same command again: it goes on where this one stopped.", 130)
+
+    return wrapper  # type: ignore[return-value]
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Print one error and leave with ``code``."""
+    err.print(f"[bold red]error:[/] {_plain(message)}")
+    sys.exit(code)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def print_json(document: Any) -> None:
+    """Print a document for scripts."""
+    click.echo(json.dumps(document, indent=2, sort_keys=False, default=str))
+
+
+def interactive() -> bool:
+    """Whether a person sits at the terminal and can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and "CI" not in os.environ

@@ -1,0 +1,115 @@
+"""Commands that only look: plan, status, inventory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from fleet import service
+from fleet.ansible.runner import project_root
+from fleet.cli.common import Choice, guarded, out, print_json, site_options
+from fleet.cli.gpu import room_options
+from fleet.controller import FirstBoot
+from fleet.room import Terms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COLOURS = {"ready": "green", "quarantined": "red", "unconfirmed": "red", "draining": "yellow", "stopped": "yellow"}
+
+
+@click.command("plan", epilog="Example: fleet plan --add 2")
+@click.option("--size", type=click.IntRange(min=0), help="As if this target size were asked for.")
+@click.option("--add", type=click.IntRange(min=1), help="As if so many servers were added.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@room_options
+@site_options
+@guarded
+def plan(
+    size: int | None,
+    add: int | None,
+    site_name: str | None,
+    fleet: str | None,
+    *,
+    partial: bool,
+    allow_possible: bool,
+    as_json: bool,
+) -> None:
+    """Print the changes from what is there to what is wanted; writes nothing."""
+    choice = Choice(site_name, fleet)
+    with service.open_fleet(str(choice.folder()), choice.fleet) as controller:
+        terms = Terms(partial=partial, allow_possible=allow_possible)
+        answer = service.present(controller, FirstBoot("", ()), size=size, add=add, terms=terms, check=True)
+    if as_json:
+        print_json({"schema": 1, **answer["plan"], "changes": answer["changed"]})
+        return
+    for line in answer["plan_lines"]:
+        out.print(escape(line))
+    if not answer["changed"]:
+        out.print("nothing to do")
+
+
+@click.command("status", epilog="Example: fleet status --json | jq '.fleets[].servers[].state'")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@site_options
+@guarded
+def status(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
+    """Show the fleets of a site: target size, servers, balancers, states and their reasons."""
+    document = service.status(Choice(site_name, fleet).site(), fleet)
+    if as_json:
+        print_json(document)
+        return
+    for entry in document["fleets"]:
+        _print_fleet(entry)
+
+
+def _print_fleet(entry: Mapping[str, Any]) -> None:
+    target = "not scaled out yet" if entry["target"] is None else f"target {entry['target']}"
+    ready = sum(server["state"] == "ready" for server in entry["servers"])
+    out.print(f"[bold]{escape(entry['name'])}[/]: {target}, {ready} of {len(entry['servers'])} servers ready")
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
+    for title in ("name", "role", "state", "address", "host", "GPU"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    rows = [("server", row) for row in entry["servers"]] + [("balancer", row) for row in entry["balancers"]]
+    for role, row in rows:
+        gpus = ", ".join(f"{gpu['profile']}{' @ ' + gpu['pci_id'] if gpu['pci_id'] else ''}" for gpu in row.get("gpus", []))
+        colour = COLOURS.get(row["state"], "white")
+        table.add_row(
+            row["name"],
+            role,
+            f"[{colour}]{row['state']}[/]",
+            row["address"] or "-",
+            row.get("host") or "",
+            gpus,
+            escape(row["reason"] or ""),
+        )
+    if rows:
+        out.print(table)
+    for row in entry["balancers"]:
+        if row["stats_url"]:
+            out.print(f"stats page of {escape(row['name'])}: {row['stats_url']}")
+
+
+@click.command(
+    "inventory",
+    context_settings={"ignore_unknown_options": True},
+    epilog="Example: fleet inventory --graph",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@site_options
+@guarded
+def inventory(arguments: tuple[str, ...], site_name: str | None, fleet: str | None) -> None:
+    """What Ansible sees of a site: ansible-inventory with the site's file (default --graph)."""
+    folder = Choice(site_name, fleet).folder()
+    root = project_root()
+    command = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", str(folder), *(arguments or ("--graph",))]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(root / "ansible.cfg")}
+    sys.exit(subprocess.run(command, check=False, cwd=root, env=environment).returncode)

@@ -1,0 +1,124 @@
+"""What the GPU code is told: hosts, their physical GPUs, and who stands on them. Plain data, no judgement.
+
+Words are vSphere's and NVIDIA's: a *profile* is a vGPU type (``grid_a100-2-10c``), an *occupant* is a VM's vGPU on one
+physical GPU, a *slice* is an eighth (A30: a quarter) of a MIG GPU's memory, *start* is the first slice of a GPU instance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+READ_PRIVILEGE = "System.Read"  # what lists a VM's devices; on the VM or a folder above it
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """One vGPU that a VM holds on a physical GPU.
+
+    Attributes:
+        vm: the VM's name, or its managed object id where the account may not read the name.
+        profile: the name as the VM's device backing prints it; None when the account may not read the devices, or when
+            ``choices`` says what it may be.
+        start: first memory slice of its GPU instance when something told it (a guest's ``nvidia-smi``), else None.
+        member: whether the VM belongs to a fleet.
+        choices: what the VM may hold on this GPU when it holds several profiles on several GPUs and vCenter does not
+            tell which is where: each entry is one possible bag of profile names. Empty: ``profile`` says it.
+        why_unreadable: what kept the profile from being read; empty for the missing privilege.
+    """
+
+    vm: str
+    profile: str | None
+    start: int | None = None
+    member: bool = False
+    choices: tuple[tuple[str, ...], ...] = ()
+    why_unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhysicalGpu:
+    """One physical GPU of a host, as ``host.config.graphicsInfo`` shows it.
+
+    Attributes:
+        host: the host's name.
+        pci_id: ``0000:3b:00.0``.
+        model: ``deviceName``.
+        memory_gb: frame buffer in GiB as reported (a little less than the card's nominal size); None when not told.
+        mode: ``vgpuMode``: none, sameSize, mixedSize, multiInstanceGpu; None where vCenter does not tell (before 8.0.3).
+        occupants: who stands on it.
+    """
+
+    host: str
+    pci_id: str
+    model: str
+    memory_gb: float | None
+    mode: str | None
+    occupants: tuple[Occupant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A powered-off VM that will want its vGPUs again on the host where it is registered."""
+
+    vm: str
+    profiles: tuple[str, ...]
+    pci_id: str | None = None  # set when the VM is pinned (pciPassthru<N>.cfg.gpu-pci-id)
+    member: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileFact:
+    """What vCenter itself says of a profile; it beats the catalogue.
+
+    Attributes:
+        name: the profile's name.
+        sharing: ``vgpuProfileInfo.profileSharing``: timeSliced or mig; None when not told (before 7.0.3).
+        max_per_vm: ``VmiopBackingOption.maxInstances``; None when not asked.
+        memory_gb: ``vgpuProfileInfo.fbSizeInGib``; None when not told.
+    """
+
+    name: str
+    sharing: str | None = None
+    max_per_vm: int | None = None
+    memory_gb: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuHost:
+    """One ESXi host with what placement needs of it.
+
+    Attributes:
+        name: the host's name.
+        cluster: its cluster's name, None for a stand-alone host.
+        cpu_free: virtual CPUs that may still be given out; None: not limited.
+        memory_free_gb: memory that may still be reserved, in GiB (a VM with a vGPU reserves all of its memory); None: not
+            limited.
+        maintenance: in maintenance mode (or entering it).
+        connected: connected to vCenter.
+        datastores: names of the attached datastores; None: not asked.
+        profiles: what the host offers (``sharedPassthruGpuTypes``), in its own spelling.
+        max_vgpus_per_vm: the most vGPUs one VM may hold there: asked of vCenter, never assumed; None: not asked.
+        remaining: (profile, count) of vSphere 9's DirectPath profile capacity for this host; empty before 9.
+        gpus: its physical GPUs.
+        reservations: powered-off VMs with vGPUs registered there.
+    """
+
+    name: str
+    cluster: str | None = None
+    cpu_free: int | None = None
+    memory_free_gb: float | None = None
+    maintenance: bool = False
+    connected: bool = True
+    datastores: frozenset[str] | None = None
+    profiles: tuple[str, ...] = ()
+    max_vgpus_per_vm: int | None = None
+    remaining: tuple[tuple[str, int], ...] = ()
+    gpus: tuple[PhysicalGpu, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSite:
+    """Every host of a vCenter that matters, and what vCenter says of the profiles."""
+
+    hosts: tuple[GpuHost, ...]
+    facts: tuple[ProfileFact, ...] = ()

@@ -1,0 +1,65 @@
+"""From the hosts that vCenter was read for (``fleet.model``) to what the GPU code is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fleet.gpu.catalogue import tokens_of_model
+from fleet.gpu.model import GpuHost, PhysicalGpu
+from fleet.gpu.seating import occupants
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fleet.gpu.model import Reservation
+    from fleet.gpu.seating import Holder
+    from fleet.model import Gpu, Host
+
+VGPU_TYPE = "sharedDirect"  # the only graphics type that serves vGPUs
+
+
+def gpu_host(
+    host: Host,
+    holders: Mapping[str, Holder],
+    *,
+    memory_reserved_mb: int | None = None,
+    datastores: frozenset[str] | None = None,
+    max_vgpus_per_vm: int | None = None,
+    remaining: tuple[tuple[str, int], ...] = (),
+    reservations: tuple[Reservation, ...] = (),
+) -> GpuHost:
+    """One host as placement sees it.
+
+    Args:
+        host: the host as read.
+        holders: by managed object id the VMs that its GPUs list; one that is missing counts as unreadable.
+        memory_reserved_mb: memory that running VMs have reserved there; None: memory is not a limit.
+        datastores: names of its datastores; None: not asked.
+        max_vgpus_per_vm: the most vGPUs of one VM there, as vCenter told; None: not asked.
+        remaining: vSphere 9's DirectPath profile capacity; empty before 9.
+        reservations: powered-off VMs with vGPUs registered there.
+    """
+    seated = occupants({gpu.pci_id: gpu.vms for gpu in host.gpus}, holders)
+    free = None if memory_reserved_mb is None else max(0, host.memory_mb - memory_reserved_mb) / 1024
+    gpus = tuple(
+        PhysicalGpu(host.name, gpu.pci_id, gpu.model, gpu.memory_mb / 1024 or None, _mode(gpu), seated[gpu.pci_id])
+        for gpu in host.gpus
+        if gpu.graphics_type == VGPU_TYPE or tokens_of_model(gpu.model, gpu.memory_mb / 1024)  # not the console's chip
+    )
+    return GpuHost(
+        name=host.name,
+        cluster=host.cluster,
+        memory_free_gb=free,
+        maintenance=host.maintenance,
+        connected=host.connection == "connected",
+        datastores=datastores,
+        profiles=host.profiles,
+        max_vgpus_per_vm=max_vgpus_per_vm,
+        remaining=remaining,
+        gpus=gpus,
+        reservations=reservations,
+    )
+
+
+def _mode(gpu: Gpu) -> str | None:
+    return gpu.vgpu_mode if gpu.graphics_type == VGPU_TYPE else "none"

@@ -1,0 +1,199 @@
+"""What each host offers to a request, and why it offers nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from fleet.gpu.apart import apart
+from fleet.gpu.batches import Bag, Batches, Kinds, batches
+from fleet.gpu.capacity import Why, host_views, why_blocked
+from fleet.gpu.catalogue import Catalogue, stem_of
+from fleet.gpu.request import as_kinds
+from fleet.gpu.state import after
+
+if TYPE_CHECKING:
+    from fleet.gpu.model import GpuHost
+    from fleet.gpu.read import GpuView
+    from fleet.gpu.request import Kind, Request
+    from fleet.gpu.state import GpuState
+
+ENOUGH = 4096  # more servers than one host could ever take: "as many as fit"
+_NO_WHYS: tuple[Why, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One host's part in a request.
+
+    Attributes:
+        host: the host.
+        views: its GPUs that take part.
+        kinds: the request's kinds with what this host could be asked for at most.
+        batches: the bags of servers it takes, in the order of the request's kinds.
+        elsewhere: whether a GPU of it that cannot be read may take a vGPU.
+        kin: how many servers of the same fleet stand there already.
+        whys: what keeps it from offering anything, or more.
+        spelling: the profiles' names as this host prints them, by stem.
+        every: the states of all its GPUs that can be read, also of those that take no part; none when the host is closed.
+        apart: the GPUs that take part and hold no kin, as places in ``views``.
+    """
+
+    host: GpuHost
+    views: tuple[GpuView, ...]
+    kinds: Kinds
+    batches: Batches
+    elsewhere: bool
+    kin: int
+    whys: tuple[Why, ...]
+    spelling: dict[str, str]
+    every: tuple[GpuState, ...]
+    apart: tuple[int, ...]
+
+    @property
+    def states(self) -> tuple[GpuState, ...]:
+        """The states of the GPUs that take part."""
+        return tuple(view.state for view in self.views if view.state)
+
+
+def offer_of(host: GpuHost, request: Request, kinds: tuple[Kind, ...], catalogue: Catalogue, demand: Bag) -> Offer:
+    """What one host offers.
+
+    Args:
+        host: the host.
+        request: the whole request.
+        kinds: its kinds.
+        catalogue: the profiles.
+        demand: how many servers of each kind are of interest.
+    """
+    views, _ = host_views(host, catalogue, reservations=request.reservations)
+    spelling = _spelling(host.profiles)
+    asked, refusals = _asked(host, kinds, spelling, demand)
+    stems = tuple(dict.fromkeys(stem for kind in kinds for stem in kind.stems))
+    usable = tuple(view for view in views if view.state and _any_fits(view.state, stems))
+    tokens = {profile.token for kind in kinds for profile in kind.profiles}
+    elsewhere = any(view.state is None and (not view.tokens or tokens & set(view.tokens)) for view in views)
+    kin = _kin(views, request)
+    whys = _closed(host, request)
+    taken, limits = _none(len(kinds)), _NO_WHYS
+    if not whys and usable and any(asked):
+        taken = _taken(usable, as_kinds(kinds, asked), request, elsewhere=elsewhere)
+        taken, limits = _within(host, kinds, taken)
+        if request.anti_affinity == "host":
+            taken = _at_most(taken, 0 if kin else 1)
+            limits = (*limits, Why("anti-affinity", f"host {host.name} takes one server of the fleet"))
+    return Offer(
+        host=host,
+        views=usable,
+        kinds=as_kinds(kinds, asked),
+        batches=taken,
+        elsewhere=elsewhere,
+        kin=len(kin),
+        whys=(*whys, *refusals, *limits),
+        spelling=spelling,
+        every=() if whys else tuple(view.state for view in views if view.state),
+        apart=tuple(index for index, view in enumerate(usable) if not _kin((view,), request)),
+    )
+
+
+def _none(kinds: int) -> Batches:
+    zero = frozenset({(0,) * kinds})
+    return Batches(zero, zero)
+
+
+@lru_cache(maxsize=4096)
+def _spelling(profiles: tuple[str, ...]) -> dict[str, str]:
+    return {stem_of(name): name for name in profiles}
+
+
+@lru_cache(maxsize=1 << 16)
+def _any_fits(state: GpuState, stems: tuple[str, ...]) -> bool:
+    return any(after(state, stem) is not None for stem in stems)
+
+
+def _closed(host: GpuHost, request: Request) -> tuple[Why, ...]:
+    """Why a host takes nothing of this request. Hosts that the request leaves out say so without a reason to change."""
+    if (request.clusters is not None and host.cluster not in request.clusters) or (
+        request.hosts is not None and host.name not in request.hosts
+    ):
+        return (Why("outside", f"host {host.name} is not among the hosts asked for"),)
+    if blocked := why_blocked(host):
+        return (blocked,)
+    if request.datastore is not None and host.datastores is not None and request.datastore not in host.datastores:
+        return (Why("datastore", f"datastore {request.datastore} is not attached to host {host.name}"),)
+    return ()
+
+
+def _asked(host: GpuHost, kinds: tuple[Kind, ...], spelling: dict[str, str], demand: Bag) -> tuple[Bag, tuple[Why, ...]]:
+    asked, whys = [], []
+    for kind, wanted in zip(kinds, demand, strict=True):
+        why = _refused(host, kind, spelling)
+        asked.append(0 if why else wanted)
+        if why:
+            whys.append(why)
+    return tuple(asked), tuple(whys)
+
+
+def _refused(host: GpuHost, kind: Kind, spelling: dict[str, str]) -> Why | None:
+    for profile in kind.profiles:
+        if profile.doubt:
+            return Why("unknown", f"unknown: {profile.doubt}; not offered")
+        if profile.stem not in spelling:
+            return Why("profile", f"host {host.name} does not offer {profile.stem}")
+        limit, held = profile.max_per_vm, kind.profiles.count(profile)
+        if limit is not None and held > limit:
+            return Why("per-vm", f"vCenter lets one VM hold {limit} vGPUs of {profile.stem}, the server asks for {held}")
+    held, limit = len(kind.profiles), host.max_vgpus_per_vm
+    if limit is None and held > 1:
+        return Why("per-vm", f"how many vGPUs one VM may hold on host {host.name} is not known: vCenter was not asked")
+    if limit is not None and held > limit:
+        return Why("per-vm", f"host {host.name} lets one VM hold {limit} vGPUs, the server asks for {held}")
+    return None
+
+
+def _kin(views: tuple[GpuView, ...], request: Request) -> frozenset[str]:
+    return frozenset(o.vm for view in views for o in view.gpu.occupants if o.vm in request.apart_from)
+
+
+def _taken(views: tuple[GpuView, ...], kinds: Kinds, request: Request, *, elsewhere: bool) -> Batches:
+    states = tuple(view.state for view in views if view.state)
+    if request.anti_affinity != "gpu":
+        return batches(states, kinds, elsewhere=elsewhere)
+    alone = tuple(view.state for view in views if view.state and not _kin((view,), request))
+    found = apart(alone, kinds, elsewhere=elsewhere, pinned=request.pinned)
+    if not request.pinned and len(alone) < len(states):  # the manager may put it beside its kin
+        return Batches(frozenset(bag for bag in found.sure if not any(bag)), found.maybe, found.complete)
+    return found
+
+
+def _within(host: GpuHost, kinds: tuple[Kind, ...], taken: Batches) -> tuple[Batches, tuple[Why, ...]]:
+    """Only the bags for which the host has CPU and memory, and what vSphere 9 says remains."""
+    whys = []
+    for code, free, need, unit in (
+        ("cpu", host.cpu_free, tuple(kind.cpu for kind in kinds), "virtual CPUs"),
+        ("memory", host.memory_free_gb, tuple(kind.memory_gb for kind in kinds), "GiB of memory to reserve"),
+    ):
+        if free is None or not any(need):
+            continue
+        kept = Batches(
+            frozenset(bag for bag in taken.sure if _need(bag, need) <= free),
+            frozenset(bag for bag in taken.maybe if _need(bag, need) <= free),
+            taken.complete,
+        )
+        if len(kept.maybe) < len(taken.maybe):
+            whys.append(Why(code, f"host {host.name} has {free:g} {unit} left"))
+        taken = kept
+    return taken, tuple(whys)
+
+
+def _need(bag: Bag, each: tuple[float, ...]) -> float:
+    return sum(count * one for count, one in zip(bag, each, strict=True))
+
+
+def _at_most(taken: Batches, most: int) -> Batches:
+    return Batches(
+        frozenset(bag for bag in taken.sure if sum(bag) <= most),
+        frozenset(bag for bag in taken.maybe if sum(bag) <= most),
+        taken.complete,
+    )

@@ -1,0 +1,141 @@
+"""Which host and which GPU each new server gets, before anything is cloned."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from fleet.gpu.catalogue import Catalogue
+from fleet.gpu.choose import Choice, choose
+from fleet.gpu.extras import grow
+from fleet.gpu.offer import ENOUGH, Offer, offer_of
+from fleet.gpu.reasons import Tally, refusal
+from fleet.gpu.request import Kind, Request, kinds_of, known
+from fleet.gpu.seats import seat_servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fleet.gpu.batches import Bag
+    from fleet.gpu.model import GpuSite
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedGpu:
+    """A vGPU to attach, and the physical GPU on which it is expected (or to which it is pinned)."""
+
+    pci_id: str
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where one server goes.
+
+    Attributes:
+        server: its name.
+        host: its host's name.
+        gpus: its vGPUs in the order in which they are attached, in the host's spelling.
+        certain: whether it fits wherever the manager puts it and those before it.
+        turn: its place in the host's order of power-ons, from 0. Hosts go in parallel.
+    """
+
+    server: str
+    host: str
+    gpus: tuple[ExpectedGpu, ...]
+    certain: bool
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementPlan:
+    """The answer to a request.
+
+    Attributes:
+        placements: by host, in the order of power-ons.
+        unplaced: servers for which there is no room.
+        guaranteed: how many servers like these fit for certain, also beyond the number asked for (of several kinds: how
+            many of those asked for).
+        possible: how many fit at best.
+        reasons: what would have to change; empty when all are placed.
+        at_most: no plan places more of the request for certain.
+        bound: the proven least share that the certain placements are of the most; 1: they are the most.
+    """
+
+    placements: tuple[Placement, ...]
+    unplaced: tuple[str, ...]
+    guaranteed: int
+    possible: int
+    reasons: tuple[str, ...]
+    at_most: int
+    bound: Fraction
+
+    @property
+    def fits(self) -> bool:
+        """Whether every server is placed."""
+        return not self.unplaced
+
+
+def place(site: GpuSite, request: Request) -> PlacementPlan:
+    """Choose host and expected GPU for each server of a request.
+
+    The most servers are placed for certain; then, where the request allows it, more on room that is only possible. Among
+    all ways to place as many, ``spread`` evens out the hosts; then least memory is stranded, fewest empty GPUs are opened, and
+    hosts earlier in the site come first. The same site and request give the same answer.
+
+    Args:
+        site: what vCenter reported, hosts in the order in which they are preferred.
+        request: what to place.
+
+    Raises:
+        UsageError: the request itself makes no sense (see :func:`fleet.gpu.request.kinds_of`).
+    """
+    catalogue = Catalogue(site.facts)
+    kinds = kinds_of(request, catalogue)
+    demand = tuple(len(kind.names) for kind in kinds)
+    keep = (known(request.keep, catalogue).stem, request.keep_count) if request.keep else ("", 0)
+    asked = (ENOUGH,) if len(kinds) == 1 else demand
+    offers = [offer_of(host, request, kinds, catalogue, asked) for host in site.hosts]
+    choice = choose(offers, demand, request, keep)
+    if choice.kept < keep[1]:  # not even an empty request leaves the room to be kept
+        choice = Choice(((0,) * len(kinds),) * len(offers), Fraction(1), exact_cost=True, kept=choice.kept)
+    extras = nothing = [(0,) * len(kinds)] * len(offers)
+    if request.allow_possible or len(kinds) > 1 or keep[1]:
+        extras = grow(offers, choice.bags, demand, request, keep)
+    used = extras if request.allow_possible else nothing
+    placements = tuple(_placements(offers, kinds, choice.bags, used, request))
+    placed = {placement.server for placement in placements}
+    unplaced = tuple(server.name for server in request.servers if server.name not in placed)
+    sure, maybe = sum(map(sum, choice.bags)), sum(map(sum, choice.bags)) + sum(map(sum, extras))
+    if len(kinds) == 1 and not keep[1]:
+        sure = sum(max(bag[0] for bag in offer.batches.sure) for offer in offers)
+        maybe = sum(max(bag[0] for bag in offer.batches.maybe) for offer in offers)
+    reasons = refusal(site, request, offers, kinds, Tally(sure, maybe, len(unplaced), choice.kept)) if unplaced else ()
+    return PlacementPlan(placements, unplaced, sure, maybe, reasons, _at_most(offers, demand), choice.bound)
+
+
+def _at_most(offers: Sequence[Offer], demand: Bag) -> int:
+    """No plan places more for certain: neither the hosts' largest bags nor each kind's own room allow it."""
+    by_kind = sum(
+        min(count, sum(max(bag[kind] for bag in offer.batches.sure) for offer in offers)) for kind, count in enumerate(demand)
+    )
+    if not all(offer.batches.complete for offer in offers):
+        return by_kind
+    return min(by_kind, sum(max(sum(bag) for bag in offer.batches.sure) for offer in offers))
+
+
+def _placements(
+    offers: Sequence[Offer], kinds: tuple[Kind, ...], bags: Sequence[Bag], extras: Sequence[Bag], request: Request
+) -> Iterator[Placement]:
+    names = [deque(kind.names) for kind in kinds]
+    for offer, bag, extra in zip(offers, bags, extras, strict=True):
+        if not any(bag) and not any(extra):
+            continue
+        for turn, seated in enumerate(seat_servers(offer, bag, extra, request)):
+            gpus = tuple(
+                ExpectedGpu(offer.views[gpu].gpu.pci_id if gpu is not None else "", offer.spelling[stem])
+                for gpu, stem in seated.seats
+            )
+            yield Placement(names[seated.kind].popleft(), offer.host.name, gpus, seated.certain, turn)

@@ -1,0 +1,130 @@
+"""Why a request does not fit, and what would have to change, in sentences.
+
+Each sentence that names a change also says what it would bring, found by asking again with that one thing changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from fleet.gpu.capacity import Why, profile_room
+from fleet.gpu.catalogue import Catalogue
+from fleet.gpu.offer import ENOUGH, Offer, offer_of
+from fleet.gpu.read import read_gpu
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fleet.gpu.model import GpuHost, GpuSite
+    from fleet.gpu.request import Kind, Request
+
+SHOWN = 3  # names in a sentence; the rest is a number
+LIFTED = 200  # hosts asked again with a reason lifted; a site where more are closed has other worries
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The numbers of an answer: servers that fit for certain, at best, that are missing; room that could be kept."""
+
+    sure: int
+    maybe: int
+    missing: int
+    kept: int
+
+
+def refusal(site: GpuSite, request: Request, offers: Sequence[Offer], kinds: tuple[Kind, ...], tally: Tally) -> tuple[str, ...]:
+    """The sentences for a request that does not fit wholly: the numbers first, then each obstacle once."""
+    asked = len(request.servers)
+    first = f"{asked} asked for, {min(tally.sure, asked)} certain to fit, {min(max(tally.maybe, tally.sure), asked)} at best"
+    sentences = [first]
+    if request.keep and tally.kept < request.keep_count:
+        sentences.append(
+            f"room for {request.keep_count} x {request.keep} is to be kept, and only {tally.kept} surely fit: keep less"
+        )
+    if tally.maybe > tally.sure and not request.allow_possible:
+        sentences.append("--allow-possible also uses room that depends on slices which vCenter does not tell")
+    catalogue = Catalogue(site.facts)
+    return (*sentences, *_hosts(request, offers, kinds, catalogue), *_gpus(request, offers, kinds, catalogue))
+
+
+def _hosts(request: Request, offers: Sequence[Offer], kinds: tuple[Kind, ...], catalogue: Catalogue) -> list[str]:
+    """Obstacles of whole hosts, with what lifting them would bring."""
+    groups: dict[str, list[tuple[Why, Offer]]] = {}
+    for offer in offers:
+        for why in offer.whys:
+            if why.code != "outside":
+                groups.setdefault(why.code, []).append((why, offer))
+    sentences = []
+    for code, found in groups.items():
+        hosts = list(dict.fromkeys(offer.host.name for _, offer in found))
+        gain = 0
+        for _, offer in found[:LIFTED]:
+            lifted = _lifted(offer.host, code, request)
+            if lifted is not None:
+                gain += _room(lifted, request, kinds, catalogue) - _sure(offer)
+        text = found[0][0].text if len(hosts) == 1 else _TEXTS.get(code, found[0][0].text)
+        where = "" if len(hosts) == 1 else f": {_names(hosts)}"
+        sentences.append(text + where + (f"; otherwise {gain} more fit" if gain > 0 else ""))
+    return sentences
+
+
+_TEXTS = {
+    "disconnected": "hosts not connected to vCenter",
+    "maintenance": "hosts in maintenance mode",
+    "datastore": "hosts without the datastore asked for",
+    "cpu": "hosts without enough virtual CPUs left",
+    "memory": "hosts without enough memory left to reserve",
+    "profile": "hosts that do not offer the profile",
+    "anti-affinity": "hosts that take one server of the fleet each",
+    "per-vm": "hosts that do not let one VM hold so many vGPUs",
+    "unknown": "hosts on which vCenter and the catalogue disagree on the profile",
+}
+
+
+def _lifted(host: GpuHost, code: str, request: Request) -> tuple[GpuHost, Request] | None:
+    """The host, or the request, without one obstacle; None when that cannot be imagined."""
+    if code == "anti-affinity":
+        return host, replace(request, anti_affinity="none")
+    changed = {
+        "disconnected": {"connected": True},
+        "maintenance": {"maintenance": False},
+        "datastore": {"datastores": None},
+        "cpu": {"cpu_free": None},
+        "memory": {"memory_free_gb": None},
+    }.get(code)
+    return None if changed is None else (replace(host, **changed), request)  # type: ignore[arg-type]
+
+
+def _room(lifted: tuple[GpuHost, Request], request: Request, kinds: tuple[Kind, ...], catalogue: Catalogue) -> int:
+    host, asked = lifted
+    demand = (ENOUGH,) if len(kinds) == 1 else tuple(len(kind.names) for kind in kinds)
+    del request
+    return _sure(offer_of(host, asked, kinds, catalogue, demand))
+
+
+def _sure(offer: Offer) -> int:
+    return max(sum(bag) for bag in offer.batches.sure)
+
+
+def _gpus(request: Request, offers: Sequence[Offer], kinds: tuple[Kind, ...], catalogue: Catalogue) -> list[str]:
+    """Obstacles of single GPUs on hosts that are open, grouped by their sentence."""
+    groups: dict[str, list[str]] = {}
+    for offer in offers:
+        if any(why.code in ("outside", "disconnected", "maintenance", "datastore") for why in offer.whys):
+            continue
+        for gpu in offer.host.gpus:
+            view = read_gpu(offer.host, gpu, catalogue)
+            for profile in dict.fromkeys(p for kind in kinds for p in kind.profiles):
+                if view.tokens and profile.token not in view.tokens:
+                    continue
+                room = profile_room(view, profile.stem, profile)
+                if room.why_not is not None:
+                    groups.setdefault(f"{profile.stem}: {room.why_not.text}", []).append(f"{offer.host.name} {gpu.pci_id}")
+    del request
+    return [f"{text} ({_names(where)})" for text, where in groups.items()]
+
+
+def _names(names: list[str]) -> str:
+    shown = ", ".join(names[:SHOWN])
+    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

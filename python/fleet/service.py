@@ -1,0 +1,211 @@
+"""What plugins and commands ask of a fleet: one call, one session, plain JSON values back."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from fleet import plan as planning
+from fleet.controller import Controller, FirstBoot, Limits, Observation, Report
+from fleet.model import LOADBALANCER, TRITON
+from fleet.record import Record
+from fleet.room import STRICT
+from fleet.site import load_site
+from fleet.vsphere.gpus import read_gpus
+from fleet.vsphere.read import read_hosts, read_vms
+from fleet.vsphere.session import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fleet.gpu.model import GpuSite
+    from fleet.plan import Plan
+    from fleet.room import Terms
+    from fleet.site import Site
+
+
+@contextmanager
+def open_fleet(site_file: str, fleet: str | None, *, limits: Limits | None = None) -> Iterator[Controller]:
+    """A controller of one fleet of a site, logged in to its vCenter."""
+    site = load_site(site_file)
+    spec = site.fleet(fleet)
+    with connect(site.endpoint()) as session:
+        yield Controller(session, spec, limits=limits)
+
+
+def present(
+    controller: Controller,
+    boot: FirstBoot,
+    *,
+    size: int | None = None,
+    add: int | None = None,
+    terms: Terms = STRICT,
+    check: bool = False,
+) -> dict[str, Any]:
+    """Bring a fleet up to its target, or (``check``) say what that would do."""
+    request = {"by": who(), "at": datetime.now(UTC).isoformat(timespec="seconds")} if add else None
+
+    def planned() -> tuple[Observation, Plan]:
+        observed = controller.observe()
+        wanted = partial(
+            planning.plan_present, controller.spec, observed.record, observed.state, size=size, add=add, request=request
+        )
+        plan = wanted()
+        if any(creation.shape.gpu_profiles for creation in plan.create):
+            plan = wanted(gpus=controller.gpus(observed), terms=terms)
+        return observed, plan
+
+    observed, plan = planned()
+    place = controller.place(plan)
+    if place and not check:
+        controller.await_earlier_clones(place)
+        observed, plan = planned()  # always: a clone may have ended between the first look and the wait
+        place = controller.place(plan)
+    if check:
+        return result(controller, observed, plan, Report(changed=plan.changes))
+    if not plan.changes:
+        return result(controller, observed, plan, Report(changed=controller.close_requests()))
+    report = controller.apply_present(plan, place, boot, terms)
+    return result(controller, controller.observe(), plan, report)
+
+
+def observe(controller: Controller) -> dict[str, Any]:
+    """The members as they are, in the shape of every other answer; nothing is planned."""
+    observed = controller.observe()
+    record = observed.record or Record(target=0)
+    plan = planning.Plan(controller.spec.name, record.target, record.target, record)
+    return result(controller, observed, plan, Report())
+
+
+def drain(
+    controller: Controller,
+    *,
+    names: Sequence[str] = (),
+    count: int | None = None,
+    size: int | None = None,
+    order: str = "newest",
+    max_remove: int = 2,
+    check: bool = False,
+) -> dict[str, Any]:
+    """Choose servers to retire, lower the target, and mark them as draining."""
+    observed = controller.observe()
+    plan = planning.plan_drain(
+        controller.spec,
+        observed.record,
+        observed.state,
+        names=names,
+        count=count,
+        size=size,
+        order=order,
+        max_remove=max_remove,
+    )
+    if check or not plan.changes:
+        return result(controller, observed, plan, Report(changed=plan.changes))
+    report = controller.apply_drain(plan)
+    return result(controller, controller.observe(), plan, report)
+
+
+def remove(
+    controller: Controller, *, names: Sequence[str] = (), everything: bool = False, confirm: str | None, check: bool = False
+) -> dict[str, Any]:
+    """Destroy drained servers by name, or (``everything``) all members and then the record."""
+    observed = controller.observe()
+    if everything:
+        plan = planning.plan_destroy(controller.spec, observed.record, observed.state)
+    else:
+        plan = planning.plan_remove(controller.spec, observed.record, observed.state, names, drained=not check)
+    nothing = not plan.remove and not (everything and observed.state.record_vm)
+    if check or nothing:
+        return result(controller, observed, plan, Report(changed=not nothing))
+    report = controller.apply_remove(plan, confirm=confirm, with_record=everything)
+    return result(controller, controller.observe(), plan, report)
+
+
+def result(controller: Controller, observed: Observation, plan: Plan, report: Report) -> dict[str, Any]:
+    """The common answer of every operation: the plan, what was done, and the members as they are now."""
+    members = [
+        {"name": member.name, "role": member.role, "state": member.state, "address": member.address, "vars": variables}
+        for member, variables in controller.member_vars(observed)
+    ]
+    return {
+        "changed": report.changed,
+        "plan": plan.as_dict(),
+        "plan_lines": plan.lines(),
+        "target": observed.record.target if observed.record else plan.target,
+        "created": sorted(report.created),
+        "removed": sorted(report.removed),
+        "failures": dict(sorted(report.failures.items())),
+        "seconds": report.seconds,
+        "placed": dict(sorted(report.placed.items())),
+        "notes": report.notes,
+        "servers": [m for m in members if m["role"] == TRITON],
+        "balancers": [m for m in members if m["role"] == LOADBALANCER],
+    }
+
+
+def status(site: Site, fleet: str | None = None) -> dict[str, Any]:
+    """``fleet status --json`` (contract.md), of one fleet or of every fleet of the site."""
+    specs = [site.fleet(fleet)] if fleet else list(site.fleets.values())
+    with connect(site.endpoint()) as session:
+        return {
+            "schema": 1,
+            "site": site.name,
+            "fleets": [_fleet_status(Controller(session, spec).observe(), spec.name) for spec in specs],
+        }
+
+
+def _fleet_status(observed: Observation, name: str) -> dict[str, Any]:
+    record = observed.record
+    request = record.requests[0] if record and record.requests else None
+    servers = [
+        {
+            "name": m.name,
+            "state": m.state,
+            "reason": m.reason,
+            "address": m.address,
+            "gpus": [{"profile": profile, "pci_id": pci_id} for profile, pci_id in m.gpus],
+            "host": m.host,
+            "moid": m.vm.moid,
+            "uuid": m.vm.instance_uuid,
+        }
+        for m in observed.state.members
+        if m.role == TRITON
+    ]
+    balancers = [
+        {
+            "name": m.name,
+            "state": m.state,
+            "reason": m.reason,
+            "address": m.address,
+            "stats_url": f"http://{m.address}:8080/stats" if m.address else None,
+        }
+        for m in observed.state.members
+        if m.role == LOADBALANCER
+    ]
+    return {
+        "name": name,
+        "target": record.target if record else None,
+        "servers": servers,
+        "balancers": balancers,
+        "request": request,
+        "lease": record.lease if record else None,
+    }
+
+
+def gpus(site: Site) -> GpuSite:
+    """The GPUs of a site's vCenter with who stands on them."""
+    with connect(site.endpoint()) as session:
+        return read_gpus(session, read_hosts(session), read_vms(session))
+
+
+def who() -> str:
+    """Who runs this: user and host, for people who read the record later."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,276 @@
+"""Clones many VMs at once. What makes a VM a member stands in the CloneSpec itself: it exists as one, or not at all."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fleet.errors import SiteError, VSphereError
+from fleet.gpu.catalogue import Catalogue
+from fleet.vsphere.api import vim
+from fleet.vsphere.collect import moid, read_all, read_some
+from fleet.vsphere.tasks import Job, Outcome, run_tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from fleet.vsphere.session import Session
+    from fleet.vsphere.tasks import Progress
+
+MIN_MMIO_GB = 64  # NVIDIA AI Enterprise's guide for ESXi: what a C-series vGPU needs at least
+_UNKNOWN_FRAME_BUFFER_GB = 48  # of a profile whose name says nothing
+_NAMED_MEMORY = re.compile(r"-(\d+)[a-z]+$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class CloneRequest:
+    """One VM to clone. What is ``None`` stays as the template has it; firmware and hardware version always do.
+
+    Attributes:
+        extra_config: the member's ``fleet.*`` keys, with prefix.
+        snapshot_moid: makes a linked clone of this snapshot; else the clone is full.
+        memory_gb: GiB; with GPUs all of it is reserved.
+        guestinfo: ``guestinfo.*`` keys for the first boot.
+        options: further extraConfig keys; they win over the 64-bit MMIO settings that GPUs bring.
+    """
+
+    name: str
+    template_moid: str
+    folder_moid: str
+    pool_moid: str
+    instance_uuid: str
+    extra_config: Mapping[str, str]
+    host_moid: str | None = None
+    datastore_moid: str | None = None
+    network_moid: str | None = None
+    snapshot_moid: str | None = None
+    cpu: int | None = None
+    memory_gb: float | None = None
+    gpu_profiles: tuple[str, ...] = ()
+    guestinfo: Mapping[str, str] = field(default_factory=dict)
+    annotation: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFacts:
+    """What a clone's specification needs to know of its template."""
+
+    name: str
+    cards: tuple[Any, ...] = ()  # its virtual network cards, by their keys
+    cores_per_socket: int = 1
+
+
+def mmio_gb(profiles: Sequence[str]) -> int:
+    """64-bit MMIO space that a VM with these vGPUs needs, in GB.
+
+    Twice the sum of the frame buffers, up to the next power of two, and at least 64. The frame buffer is the catalogue's
+    word, else the number before the profile's class letter (``grid_a100-2-10c``: 10), else 48. (Sources: NVIDIA AI
+    Enterprise for vSphere, "C-series vGPU … 64-bit MMIO", rounded up to the power of two that the key expects.)
+    """
+    catalogue = Catalogue()
+    total = 0
+    for name in profiles:
+        known, named = catalogue.find(name), _NAMED_MEMORY.search(name)
+        total += known.memory_gb if known else int(named[1]) if named else _UNKNOWN_FRAME_BUFFER_GB
+    size = MIN_MMIO_GB
+    while size < 2 * total:
+        size *= 2
+    return size
+
+
+def clone_spec(
+    request: CloneRequest,
+    template: TemplateFacts,
+    backing: Any = None,
+    bind: Callable[[Any, str], Any] = lambda kind, one: kind(one),
+) -> Any:
+    """The CloneSpec of a request. Pure.
+
+    Args:
+        request: what is wanted.
+        template: facts of its template.
+        backing: backing of a network card on the wanted network; ``None`` leaves the cards alone.
+        bind: makes a managed object of a type and a moid.
+
+    Raises:
+        SiteError: the template has no network card.
+    """
+    location = vim.vm.RelocateSpec(pool=bind(vim.ResourcePool, request.pool_moid))
+    if request.host_moid:
+        location.host = bind(vim.HostSystem, request.host_moid)
+    if request.datastore_moid:
+        location.datastore = bind(vim.Datastore, request.datastore_moid)
+    if backing is not None:
+        location.deviceChange = _network_change(template, backing)
+    spec = vim.vm.CloneSpec(location=location, template=False, powerOn=False, config=_config(request, template))
+    if request.snapshot_moid:
+        spec.snapshot = bind(vim.vm.Snapshot, request.snapshot_moid)
+        location.diskMoveType = "createNewChildDiskBacking"
+    return spec
+
+
+def _config(request: CloneRequest, template: TemplateFacts) -> Any:
+    config = vim.vm.ConfigSpec(instanceUuid=request.instance_uuid, annotation=request.annotation)
+    if request.cpu:
+        config.numCPUs = request.cpu
+        if request.cpu % max(template.cores_per_socket, 1):
+            config.numCoresPerSocket = 1  # vSphere wants whole sockets
+    if request.memory_gb:
+        config.memoryMB = max(4, round(request.memory_gb * 1024 / 4) * 4)  # vSphere takes multiples of 4 MB
+    options = {**request.extra_config, **request.guestinfo}
+    if request.gpu_profiles:
+        config.memoryReservationLockedToMax = True
+        config.deviceChange = [_gpu_change(-100 - index, profile) for index, profile in enumerate(request.gpu_profiles)]
+        options["pciPassthru.use64bitMMIO"] = "TRUE"
+        options["pciPassthru.64bitMMIOSizeGB"] = str(mmio_gb(request.gpu_profiles))
+    options.update(request.options)
+    config.extraConfig = [vim.option.OptionValue(key=key, value=value) for key, value in options.items()]
+    return config
+
+
+def _gpu_change(key: int, profile: str) -> Any:
+    backing = vim.vm.device.VirtualPCIPassthrough.VmiopBackingInfo(vgpu=profile)
+    device = vim.vm.device.VirtualPCIPassthrough(key=key, backing=backing)
+    return vim.vm.device.VirtualDeviceSpec(operation="add", device=device)
+
+
+def _network_change(template: TemplateFacts, backing: Any) -> list[Any]:
+    if not template.cards:
+        raise SiteError(f"Template {template.name} has no network card, so its clones cannot be put on a network: add one to it.")
+    card = template.cards[0]
+    if _same_network(card.backing, backing):
+        return []
+    moved = type(card)(
+        key=card.key,
+        controllerKey=card.controllerKey,
+        unitNumber=card.unitNumber,
+        backing=backing,
+        addressType="generated",  # never the template's own MAC address
+        connectable=vim.vm.device.VirtualDevice.ConnectInfo(startConnected=True, allowGuestControl=True, connected=False),
+    )
+    return [vim.vm.device.VirtualDeviceSpec(operation="edit", device=moved)]
+
+
+def _same_network(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
+        return False
+    if hasattr(other, "port"):
+        return bool(one.port.portgroupKey == other.port.portgroupKey)
+    return moid(getattr(one, "network", None)) == moid(getattr(other, "network", None)) is not None
+
+
+def clone_all(
+    session: Session,
+    requests: Sequence[CloneRequest],
+    *,
+    limit: int = 8,
+    timeout: float = 900.0,
+    on_progress: Progress | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, Outcome]:
+    """Clone all requests, at most ``limit`` in flight together.
+
+    Args:
+        session: the session.
+        requests: what to clone; names are distinct.
+        limit: clone tasks in flight.
+        timeout: seconds for all of them together.
+        on_progress: told of each change: name, state, per cent.
+        clock: seconds that only go forward.
+
+    Returns:
+        For each name the new VM's moid, or the error. A name that is taken fails with ``fault`` ``DuplicateName``: whose
+        VM that is, is the caller's to find out.
+
+    Raises:
+        SiteError: a template has no network card.
+        VSphereError: a template or network is gone.
+    """
+    if not requests:
+        return {}
+    templates = _templates(session, {request.template_moid for request in requests})
+    backings = _backings(session, {request.network_moid for request in requests if request.network_moid})
+
+    def job(request: CloneRequest) -> Job:
+        backing = backings[request.network_moid] if request.network_moid else None
+        spec = clone_spec(request, templates[request.template_moid], backing, session.object)
+        source = session.object(vim.VirtualMachine, request.template_moid)
+        folder = session.object(vim.Folder, request.folder_moid)
+        return Job(request.name, lambda: source.CloneVM_Task(folder=folder, name=request.name, spec=spec))
+
+    jobs = [job(request) for request in requests]
+    return run_tasks(session, jobs, what="clone", limit=limit, timeout=timeout, on_progress=on_progress, clock=clock)
+
+
+def running_clones(session: Session, sources: Iterable[str]) -> dict[str, Any]:
+    """Tasks that make VMs and have not ended, begun by anybody: what a killed run left behind.
+
+    Args:
+        session: the session.
+        sources: moids of the templates that the fleet clones from, and of the fleet's folder (where its record is made).
+
+    Returns:
+        The tasks by moid, for ``wait_tasks``. vCenter does not tell what a running clone will be called.
+    """
+    wanted = set(sources)
+    recent = session.read(lambda: list(session.content.taskManager.recentTask), "read vCenter's recent tasks")
+    paths = ("info.state", "info.descriptionId", "info.entity")
+    found = read_some(session, recent, paths, kind=vim.Task, tried="read vCenter's recent tasks")
+    return {
+        str(moid(task)): task
+        for task, values in found
+        if values.get("info.state") in ("queued", "running")
+        and str(values.get("info.descriptionId", "")) in ("VirtualMachine.clone", "Folder.createVm")
+        and moid(values.get("info.entity")) in wanted
+    }
+
+
+def _templates(session: Session, moids: Iterable[str]) -> dict[str, TemplateFacts]:
+    objects = [session.object(vim.VirtualMachine, one) for one in sorted(moids)]
+    paths = ("name", "config.hardware.device", "config.hardware.numCoresPerSocket")
+    facts = {}
+    for item, values in read_some(session, objects, paths, tried="read templates"):
+        cards = [d for d in values.get("config.hardware.device") or () if isinstance(d, vim.vm.device.VirtualEthernetCard)]
+        facts[str(moid(item))] = TemplateFacts(
+            name=str(values.get("name")),
+            cards=tuple(sorted(cards, key=lambda card: card.key)),
+            cores_per_socket=int(values.get("config.hardware.numCoresPerSocket") or 1),
+        )
+    for one in objects:
+        if moid(one) not in facts:
+            raise VSphereError(
+                f"clone: ManagedObjectNotFound: template {moid(one)} is no longer there", fault="ManagedObjectNotFound"
+            )
+    return facts
+
+
+def _backings(session: Session, moids: set[str]) -> dict[str, Any]:
+    """The backing of a network card on each of some networks: standard, distributed, or NSX's opaque ones."""
+    if not moids:
+        return {}
+    kinds = {
+        str(moid(item)): (item, values) for item, values in read_all(session, {vim.Network: ("name",)}) if moid(item) in moids
+    }
+    for one in sorted(moids - kinds.keys()):
+        raise VSphereError(f"clone: ManagedObjectNotFound: network {one} is no longer there", fault="ManagedObjectNotFound")
+    card = vim.vm.device.VirtualEthernetCard
+    made: dict[str, Any] = {}
+    groups = [item for item, _ in kinds.values() if isinstance(item, vim.dvs.DistributedVirtualPortgroup)]
+    for item, values in read_some(session, groups, ("key", "config.distributedVirtualSwitch"), tried="read portgroups"):
+        switch = values["config.distributedVirtualSwitch"]
+        ((_, switch_values),) = read_some(session, [switch], ("uuid",), tried="read the distributed switch")
+        port = vim.dvs.PortConnection(portgroupKey=values["key"], switchUuid=switch_values["uuid"])
+        made[str(moid(item))] = card.DistributedVirtualPortBackingInfo(port=port)
+    opaque = [item for item, _ in kinds.values() if isinstance(item, vim.OpaqueNetwork)]
+    for item, values in read_some(session, opaque, ("summary",), tried="read NSX networks"):
+        summary = values["summary"]
+        made[str(moid(item))] = card.OpaqueNetworkBackingInfo(
+            opaqueNetworkId=summary.opaqueNetworkId, opaqueNetworkType=summary.opaqueNetworkType
+        )
+    for key, (item, values) in kinds.items():
+        if key not in made:
+            made[key] = card.NetworkBackingInfo(network=item, deviceName=str(values["name"]))
+    return made

@@ -1,0 +1,190 @@
+"""Reads what placement is told (``fleet.gpu.model``): hosts with GPUs, who stands on them, what vCenter says of profiles.
+
+Bulk reads only: their number does not grow with hosts and VMs. vCenter is asked about vGPU profiles once for each kind
+of host (a cluster's hosts that offer the same profiles), never for each host or VM.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fleet.errors import VSphereError
+from fleet.gpu.model import GpuSite, ProfileFact, Reservation
+from fleet.gpu.observed import gpu_host
+from fleet.gpu.seating import Holder
+from fleet.model import RECORD
+from fleet.vsphere.api import vim
+from fleet.vsphere.collect import moid, read_all, read_some
+from fleet.vsphere.read import to_devices
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from fleet.model import Host, Vm
+    from fleet.vsphere.collect import Properties
+    from fleet.vsphere.session import Session
+
+_LOCKED, _RESERVED, _MEMORY = (
+    "config.memoryReservationLockedToMax",
+    "config.memoryAllocation.reservation",
+    "config.hardware.memoryMB",
+)
+_DEVICES = "config.hardware.device"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What vCenter's environment browsers said: of profiles, and the most vGPUs of one VM by the host's moid."""
+
+    facts: tuple[ProfileFact, ...] = ()
+    per_vm: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_gpus(session: Session, hosts: Iterable[Host], vms: Iterable[Vm], *, without: Collection[str] = ()) -> GpuSite:
+    """The GPUs of a vCenter.
+
+    A VM whose devices the account may not read is kept as unreadable: its GPU is then not offered. Powered-off members of
+    any fleet are the reservations of their hosts.
+
+    Args:
+        session: the session.
+        hosts: what ``read.read_hosts`` gave a moment ago.
+        vms: what ``read.read_vms`` gave a moment ago.
+        without: moids of powered-off members that are no reservations, because a place is sought for them.
+    """
+    shown = [host for host in hosts if host.gpus]
+    offering = {host.moid for host in shown if host.profiles}
+    known = {vm.moid: vm for vm in vms}
+    seated = {one for host in shown for gpu in host.gpus for one in gpu.vms}
+    resting = {vm.moid for vm in known.values() if vm.host in offering and _rests(vm) and vm.moid not in without}
+    profiles = _profiles(session, (seated | resting) & known.keys())
+    reserved = _reserved(session, [vm for vm in known.values() if vm.host in offering and vm.power == "poweredOn"])
+    around = _around(session)
+    told = _ask(session, [host for host in shown if host.moid in offering], around)
+    holders = {
+        one: Holder(known[one].name, profiles.get(one), member=known[one].fleet is not None) for one in seated & known.keys()
+    }
+    waiting = _reservations(known, resting, profiles)
+    made = [
+        gpu_host(
+            host,
+            holders,
+            memory_reserved_mb=reserved[host.moid] if host.moid in offering else None,
+            datastores=around.datastores.get(host.moid),
+            max_vgpus_per_vm=told.per_vm.get(host.moid),
+            reservations=tuple(waiting.get(host.moid, ())),
+        )
+        for host in sorted(shown, key=lambda host: (host.cluster or "", host.name))
+    ]
+    return GpuSite(tuple(host for host in made if host.gpus), told.facts)
+
+
+def _rests(vm: Vm) -> bool:
+    return vm.fleet is not None and not vm.template and vm.power != "poweredOn" and vm.keys.get("role") != RECORD
+
+
+def _profiles(session: Session, moids: Collection[str]) -> dict[str, tuple[str, ...] | None]:
+    """The vGPU profiles of VMs by moid; ``None`` where the account may not read the devices."""
+    objects = [session.object(vim.VirtualMachine, one) for one in sorted(moids)]
+    found = read_some(session, objects, (_DEVICES,), tried="read the devices of VMs on GPUs")
+    return {
+        str(moid(item)): to_devices(values[_DEVICES], {}).gpu_profiles if _DEVICES in values else None for item, values in found
+    }
+
+
+def _reserved(session: Session, vms: Sequence[Vm]) -> dict[str, int]:
+    """Memory that running VMs have reserved, in MiB, by their host's moid."""
+    total: dict[str, int] = defaultdict(int)
+    hosts = {vm.moid: str(vm.host) for vm in vms}
+    objects = [session.object(vim.VirtualMachine, one) for one in hosts]
+    for item, values in read_some(session, objects, (_LOCKED, _RESERVED, _MEMORY), tried="read the memory of VMs on GPU hosts"):
+        total[hosts[str(moid(item))]] += int(values.get(_MEMORY if values.get(_LOCKED) else _RESERVED) or 0)
+    return total
+
+
+def _reservations(
+    known: Mapping[str, Vm], resting: Collection[str], profiles: Mapping[str, tuple[str, ...] | None]
+) -> dict[str, list[Reservation]]:
+    found: dict[str, list[Reservation]] = defaultdict(list)
+    for one in sorted(resting, key=lambda one: known[one].name):
+        if wanted := profiles.get(one):
+            found[str(known[one].host)].append(Reservation(known[one].name, wanted))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What hosts stand in: names of their datastores, and the environment browser of what they belong to, by moid."""
+
+    datastores: Mapping[str, frozenset[str]]
+    browsers: Mapping[str, Any]
+
+
+def _around(session: Session) -> _Around:
+    paths: dict[Any, tuple[str, ...]] = {
+        vim.ComputeResource: ("environmentBrowser",),
+        vim.HostSystem: ("parent", "datastore"),
+        vim.Datastore: ("name",),
+    }
+    found: dict[str, tuple[Any, Properties]] = {str(moid(item)): (item, values) for item, values in read_all(session, paths)}
+    datastores, browsers = {}, {}
+    for one, (item, values) in found.items():
+        if isinstance(item, vim.HostSystem):
+            attached = [found[str(moid(store))][1] for store in values.get("datastore") or () if moid(store) in found]
+            datastores[one] = frozenset(str(store["name"]) for store in attached if "name" in store)
+            browsers[one] = found.get(str(moid(values.get("parent"))), (None, {}))[1].get("environmentBrowser")
+    return _Around(datastores, browsers)
+
+
+def _ask(session: Session, hosts: Sequence[Host], around: _Around) -> _Told:
+    """Ask vCenter of the profiles, once for each kind of host. What it does not answer is left open."""
+    kinds: dict[tuple[str | None, tuple[str, ...]], list[Host]] = defaultdict(list)
+    for host in hosts:
+        if host.connection == "connected" and around.browsers.get(host.moid) is not None:
+            kinds[host.cluster, tuple(sorted(host.profiles))].append(host)
+    facts: dict[str, ProfileFact] = {}
+    per_vm: dict[str, int] = {}
+    for alike in kinds.values():
+        browser, one = around.browsers[alike[0].moid], session.object(vim.HostSystem, alike[0].moid)
+        most = _most_per_vm(session, browser, one)
+        for fact in _sharing(session, browser, one):
+            limit = most.get(fact.name.lower())
+            facts.setdefault(fact.name, ProfileFact(fact.name, fact.sharing, limit, fact.memory_gb))
+        for name, limit in most.items():
+            if name not in {known.lower() for known in facts}:
+                facts[name] = ProfileFact(name, max_per_vm=limit)
+        if most:
+            per_vm |= {host.moid: max(most.values()) for host in alike}
+    return _Told(tuple(facts.values()), per_vm)
+
+
+def _sharing(session: Session, browser: Any, host: Any) -> list[ProfileFact]:
+    """``ConfigTarget.vgpuProfileInfo`` of a host; empty before vSphere 7.0.3 and where the account may not ask."""
+    try:
+        target = session.read(lambda: browser.QueryConfigTarget(host), "ask for the vGPU profiles of a host")
+    except VSphereError:
+        return []
+    return [
+        ProfileFact(str(info.profileName), getattr(info, "profileSharing", None), memory_gb=info.fbSizeInGib or None)
+        for info in getattr(target, "vgpuProfileInfo", None) or ()
+    ]
+
+
+def _most_per_vm(session: Session, browser: Any, host: Any) -> dict[str, int]:
+    """How many vGPUs of a profile one VM may hold on a host, by the profile's lower-case name: ``maxInstances``."""
+    spec = vim.EnvironmentBrowser.ConfigOptionQuerySpec(host=host, guestId=["otherLinux64Guest"])
+    try:
+        option = session.read(lambda: browser.QueryConfigOptionEx(spec), "ask how many vGPUs a VM may hold")
+    except VSphereError:
+        return {}
+    kind = vim.vm.device.VirtualPCIPassthroughOption
+    devices = getattr(getattr(option, "hardwareOptions", None), "virtualDeviceOption", None) or ()
+    return {
+        str(backing.vgpu.defaultValue).lower(): int(backing.maxInstances)
+        for device in devices
+        if isinstance(device, kind)
+        for backing in device.backingOption or ()
+        if isinstance(backing, kind.VmiopBackingOption) and backing.vgpu is not None
+    }

@@ -1,0 +1,194 @@
+"""Reads vCenter in bulk: a fixed number of round trips per thousand objects, leaf properties only.
+
+``config.extraConfig`` is never read whole: vSphere answers the keyed path ``config.extraConfig["fleet.name"]`` alone.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from fleet.model import KEY_PREFIX, MEMBER_KEYS, RECORD_KEY, Devices, Gpu, GuestNic, Host, Nic, Vm
+from fleet.vsphere.api import vim
+from fleet.vsphere.collect import PAGE, moid, read_all, read_some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from fleet.vsphere.collect import Properties
+    from fleet.vsphere.session import Session
+
+
+def key_path(key: str) -> str:
+    """The property path of an extraConfig key, given without ``fleet.``."""
+    return f'config.extraConfig["{KEY_PREFIX}{key}"]'
+
+
+_KEYS = {key_path(key): key for key in (*MEMBER_KEYS, RECORD_KEY)}
+_BASIC = (
+    "name",
+    "parent",
+    "config.template",
+    "config.instanceUuid",
+    "runtime.powerState",
+    "runtime.connectionState",
+    "runtime.host",
+)
+VM_PATHS = (
+    *_BASIC,
+    "config.changeVersion",
+    "config.createDate",
+    "config.hardware.numCPU",
+    "config.hardware.memoryMB",
+    "guest.net",
+    *_KEYS,
+)
+_HOST_PATHS = (
+    "name",
+    "parent",
+    "runtime.connectionState",
+    "runtime.inMaintenanceMode",
+    "summary.hardware.numCpuThreads",
+    "summary.hardware.memorySize",
+    "config.graphicsInfo",
+    "config.sharedPassthruGpuTypes",
+)
+
+
+def read_vms(session: Session, *, everything: bool = False, page: int = PAGE) -> list[Vm]:
+    """Every VM of the vCenter, also templates, those without a configuration, and inaccessible ones.
+
+    Of VMs that carry no ``fleet.name`` only name, power, connection, template, instance uuid, host and folder are
+    read, unless ``everything`` is wanted: in a vCenter of ten thousand VMs the rest would be most of the answer.
+
+    Round trips: two for the view, and one for every ``page`` VMs and every ``page`` members.
+    """
+    first = VM_PATHS if everything else (*_BASIC, key_path("name"))
+    found = read_all(session, {vim.VirtualMachine: first}, page=page)
+    if everything:
+        return [to_vm(item, values) for item, values in found]
+    members = [item for item, values in found if fleet_keys(values)]
+    details = {moid(item): to_vm(item, values) for item, values in read_some(session, members, VM_PATHS, page=page)}
+    vms = [details.get(moid(item)) if fleet_keys(values) else to_vm(item, values) for item, values in found]
+    return [vm for vm in vms if vm is not None]
+
+
+def read_some_vms(session: Session, moids: Iterable[str]) -> list[Vm]:
+    """The VMs asked for, with everything that ``Vm`` can say; those that are gone are left out."""
+    objects = [session.object(vim.VirtualMachine, one) for one in moids]
+    return [to_vm(item, values) for item, values in read_some(session, objects, VM_PATHS, tried="read VMs")]
+
+
+def read_hosts(session: Session, *, page: int = PAGE) -> list[Host]:
+    """Every host, with its cluster's name and its physical GPUs. Round trips: two, and one for every ``page`` objects."""
+    found = read_all(session, {vim.ComputeResource: ("name",), vim.HostSystem: _HOST_PATHS}, page=page)
+    compute = {moid(item): str(values.get("name")) for item, values in found if isinstance(item, vim.ComputeResource)}
+    return [_host(item, values, compute) for item, values in found if isinstance(item, vim.HostSystem)]
+
+
+def read_devices(session: Session, moids: Sequence[str]) -> dict[str, Devices]:
+    """Network cards and vGPU profiles of the VMs asked for, by moid. Two round trips."""
+    objects = [session.object(vim.VirtualMachine, one) for one in moids]
+    found = read_some(session, objects, ("config.hardware.device",), tried="read the devices of VMs")
+    devices = {str(moid(item)): values.get("config.hardware.device") or () for item, values in found}
+    names = _network_names(session, [device for listed in devices.values() for device in listed])
+    return {one: to_devices(listed, names) for one, listed in devices.items()}
+
+
+def fleet_keys(values: Properties) -> dict[str, str]:
+    """The ``fleet.*`` keys among what was read, without the prefix; an empty value is no key."""
+    found = {key: getattr(values.get(path), "value", None) for path, key in _KEYS.items()}
+    return {key: str(value) for key, value in found.items() if value not in (None, "")}
+
+
+def to_vm(item: Any, values: Properties) -> Vm:
+    """What was read of a VM as a value."""
+    created = values.get("config.createDate")
+    return Vm(
+        moid=str(moid(item)),
+        name=str(values.get("name") or moid(item)),
+        power=_text(values.get("runtime.powerState")),
+        connection=_text(values.get("runtime.connectionState")),
+        template=bool(values.get("config.template", False)),
+        instance_uuid=_text(values.get("config.instanceUuid")),
+        host=moid(values.get("runtime.host")),
+        folder=moid(values.get("parent")),
+        cpu=values.get("config.hardware.numCPU"),
+        memory_mb=values.get("config.hardware.memoryMB"),
+        created=created.astimezone(UTC) if created else None,
+        change_version=_text(values.get("config.changeVersion")),
+        guest_nics=_guest_nics(values.get("guest.net")),
+        keys=fleet_keys(values),
+    )
+
+
+def to_devices(devices: Iterable[Any], networks: Mapping[str, str]) -> Devices:
+    """A VM's ``config.hardware.device`` as a value; ``networks`` names networks and portgroups by moid."""
+    nics, profiles = [], []
+    for device in devices:
+        if isinstance(device, vim.vm.device.VirtualEthernetCard):
+            nics.append(Nic(key=device.key, mac=device.macAddress or "", network=_network_name(device.backing, networks)))
+        elif isinstance(device.backing, vim.vm.device.VirtualPCIPassthrough.VmiopBackingInfo):
+            profiles.append((device.key, device.backing.vgpu))
+    return Devices(
+        nics=tuple(sorted(nics, key=lambda nic: nic.key)),
+        gpu_profiles=tuple(profile for _, profile in sorted(profiles)),
+    )
+
+
+def _network_name(backing: Any, networks: Mapping[str, str]) -> str:
+    port = getattr(backing, "port", None)
+    key = str(port.portgroupKey) if port is not None else moid(getattr(backing, "network", None)) or ""
+    return networks.get(key) or str(getattr(backing, "deviceName", None) or key)
+
+
+def _network_names(session: Session, devices: Iterable[Any]) -> dict[str, str]:
+    """Names of the networks and portgroups behind network cards, by moid."""
+    cards = [device for device in devices if isinstance(device, vim.vm.device.VirtualEthernetCard)]
+    wanted = {moid(item): item for card in cards if (item := _network_of(session, card)) is not None}
+    found = read_some(session, wanted.values(), ("name",), kind=vim.Network, tried="read the names of networks")
+    return {str(moid(item)): str(values["name"]) for item, values in found if "name" in values}
+
+
+def _network_of(session: Session, card: Any) -> Any:
+    """The network behind a card; a distributed portgroup's key is its moid. ``None`` where the backing names none."""
+    port = getattr(card.backing, "port", None)
+    if port is not None:
+        return session.object(vim.dvs.DistributedVirtualPortgroup, port.portgroupKey)
+    return getattr(card.backing, "network", None)
+
+
+def _guest_nics(reported: Iterable[Any] | None) -> tuple[GuestNic, ...]:
+    return tuple(
+        GuestNic(network=entry.network, key=entry.deviceConfigId, mac=entry.macAddress, addresses=tuple(entry.ipAddress or ()))
+        for entry in reported or ()
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _host(item: Any, values: Properties, compute: Mapping[str | None, str]) -> Host:
+    return Host(
+        moid=str(moid(item)),
+        name=str(values.get("name") or moid(item)),
+        cluster=compute.get(moid(values.get("parent"))),
+        connection=str(values.get("runtime.connectionState", "")),
+        maintenance=bool(values.get("runtime.inMaintenanceMode", False)),
+        cpu=int(values.get("summary.hardware.numCpuThreads") or 0),
+        memory_mb=int(values.get("summary.hardware.memorySize") or 0) // 2**20,
+        gpus=tuple(_gpu(gpu) for gpu in values.get("config.graphicsInfo") or ()),
+        profiles=tuple(values.get("config.sharedPassthruGpuTypes") or ()),
+    )
+
+
+def _gpu(gpu: Any) -> Gpu:
+    return Gpu(
+        pci_id=gpu.pciId,
+        model=gpu.deviceName,
+        memory_mb=int(gpu.memorySizeInKB or 0) // 1024,
+        graphics_type=str(gpu.graphicsType),
+        vgpu_mode=_text(getattr(gpu, "vgpuMode", None)),  # vSphere 8.0.3
+        vms=tuple(str(moid(vm)) for vm in gpu.vm or ()),
+    )

@@ -1,0 +1,126 @@
+"""Check mode and consent through the real `ansible-playbook`: the plan is printed, and the vCenter counts no write."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import fleet_of
+
+PLAN = ["+ clone demo-001 (triton, ", "+ clone demo-002"]
+
+
+@pytest.mark.parametrize(
+    ("playbook", "extra", "plan"),
+    [
+        ("scale_out", (), ["target size: 2 (was: none yet)", *PLAN]),
+        ("scale_out", ("fleet_size=3",), ["target size: 3", *PLAN, "+ clone demo-003"]),
+        ("site", (), PLAN),
+    ],
+)
+def test_a_new_fleet_is_only_planned(site, playbook, extra, plan):
+    site.change("fleets", "demo", size={"initial": 2, "min": 1, "max": 4})
+    printed_and_nothing_written(site, playbook, extra, plan)
+
+
+@pytest.mark.parametrize(
+    ("playbook", "extra", "plan"),
+    [
+        ("scale_out", ("fleet_add=1",), ["target size: 3 (was: 2)", "+ clone demo-003"]),
+        ("scale_in", ("server_vm_count=1",), ["target size: 1 (was: 2)", "~ drain demo-002", "- destroy demo-002"]),
+        ("destroy", (), ["- destroy demo-001 (triton, ready,", "- destroy demo-002"]),
+        ("site", ("fleet_size=2",), []),
+    ],
+)
+def test_what_would_change_of_a_fleet_that_serves(site, playbook, extra, plan):
+    site.grown(size=2)
+    for name in ("demo-001", "demo-002"):
+        site.control.guest(name, address="none")  # so that site.yml, too, asks nothing of the guests that are not there
+    printed_and_nothing_written(site, playbook, extra, plan)
+    assert {m.state for m in site.members().values()} == {"ready"}
+
+
+def printed_and_nothing_written(site, playbook, extra, plan):
+    mark = site.control.last()
+    variables = [word for variable in extra for word in ("-e", variable)]
+    told = site.ansible("ansible-playbook", f"playbooks/{playbook}.yml", "--check", "--diff", *variables)
+    assert told.code == 0, told.text
+    for line in plan:
+        assert f"+{line}" in told.out, told.text
+    assert site.control.calls(mark), "it did ask the vCenter"
+    assert site.writes(mark) == []
+
+
+@pytest.mark.parametrize(("playbook", "extra"), [("destroy", ()), ("scale_in", ("-e", "server_vm_count=1"))])
+def test_without_consent_the_plan_is_told_and_nothing_done(site, playbook, extra):
+    site.grown(size=1)
+    mark = site.control.last()
+    told = site.ansible("ansible-playbook", f"playbooks/{playbook}.yml", *extra)
+    assert told.code == 2
+    assert "Nothing was done. The plan for fleet demo" in told.text
+    assert "exit_code: 5" in told.text
+    assert site.writes(mark) == []
+
+
+def test_scale_in_with_consent(site):
+    site.grown(size=2)
+    told = site.ansible("ansible-playbook", "playbooks/scale_in.yml", "-e", "server_vm_count=1", "-e", "fleet_confirm=demo")
+    assert told.code == 0, told.text
+    assert set(site.members()) == {"demo-001"}
+    assert site.record().target == 1
+
+
+def test_destroy_with_consent(site):
+    site.grown(size=2)
+    told = site.ansible("ansible-playbook", "playbooks/destroy.yml", "-e", "fleet_confirm=demo")
+    assert told.code == 0, told.text
+    assert not [name for name in site.vms() if name.startswith("demo")]
+
+
+def test_fleet_max_remove(site):
+    site.grown(size=4)
+    mark = site.control.last()
+    words = ("playbooks/scale_in.yml", "-e", "server_vm_count=3", "-e", "fleet_confirm=demo")
+    told = site.ansible("ansible-playbook", *words)
+    assert "fleet_max_remove is 2" in told.text
+    assert "exit_code: 6" in told.text
+    assert site.writes(mark) == []
+    assert site.ansible("ansible-playbook", *words, "-e", "fleet_max_remove=3").code == 0
+    assert set(site.members()) == {"demo-001"}
+
+
+def test_the_size_of_a_run_is_refused_from_the_inventory(site):
+    site.vars({"ansible_user": "nvidia", "ansible_ssh_private_key_file": "{{ fleet_site_dir }}/../secret/id", "fleet_size": 3})
+    mark = site.control.last()
+    told = site.ansible("ansible-playbook", "playbooks/scale_out.yml")
+    assert told.code == 2
+    assert "fleet_size is set in the inventory or in a play" in told.text
+    assert site.writes(mark) == []
+    assert site.ansible("ansible-playbook", "playbooks/scale_out.yml", "--check", "-e", "fleet_size=2").code == 0
+
+
+def test_a_site_with_two_fleets_asks_which(site):
+    site.write({"one": fleet_of("one"), "two": fleet_of("two")})
+    told = site.ansible("ansible-playbook", "playbooks/scale_out.yml", "--check")
+    assert told.code != 0
+    assert "choose one with -e fleet=NAME" in told.text
+    chosen = site.ansible("ansible-playbook", "playbooks/scale_out.yml", "--check", "--diff", "-e", "fleet=two")
+    assert "+ clone two-001" in chosen.out
+    assert "one-001" not in chosen.out
+
+
+def adhoc(site, module, *arguments):
+    return site.ansible("ansible", "fleet@demo", "-m", module, "-a", *arguments)
+
+
+def test_both_modules_by_hand(site):
+    up = adhoc(site, "fleet_server", "authorized_keys='ssh-ed25519 AAAATEST x'", "-e", "fleet_size=2")
+    assert up.code == 0, up.text
+    assert {m.state for m in site.members().values()} == {"configuring"}
+    states = '{"states": {"demo-001": {"state": "ready"}, "demo-002": {"state": "quarantined", "reason": "no GPU"}}}'
+    marked = adhoc(site, "fleet_member", states)
+    assert marked.code == 0, marked.text
+    assert (site.members()["demo-002"].state, site.members()["demo-002"].reason) == ("quarantined", "no GPU")
+    strict = adhoc(site, "fleet_member", '{"states": {}, "strict": true}')
+    assert strict.code == 2
+    assert "demo-002: no GPU" in strict.text
+    assert '"exit_code": 3' in strict.text or "exit_code: 3" in strict.text

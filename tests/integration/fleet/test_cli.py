@@ -1,0 +1,117 @@
+"""The command line as a script sees it: exit codes and JSON of contract.md, one sentence for every trouble, no traceback."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import BALANCER, ROOT, fleet_of
+
+
+def test_status_of_a_fleet(site):
+    site.write({"demo": fleet_of("demo", balancers=BALANCER)}).present(size=2)
+    document = site.fleet("status", "--json").json()
+    assert (document["schema"], document["site"]) == (1, "here")
+    (fleet,) = document["fleets"]
+    assert set(fleet) >= {"name", "target", "servers", "balancers", "request", "lease"}
+    assert (fleet["name"], fleet["target"]) == ("demo", 2)
+    assert [server["name"] for server in fleet["servers"]] == ["demo-001", "demo-002"]
+    for server in fleet["servers"]:
+        assert set(server) >= {"name", "state", "reason", "address", "host", "gpus", "moid", "uuid"}
+        assert set(server["gpus"][0]) >= {"profile", "pci_id"}
+        assert server["state"] == "configuring"
+    (balancer,) = fleet["balancers"]
+    assert set(balancer) >= {"name", "state", "address", "stats_url"}
+    assert balancer["stats_url"].startswith(f"http://{balancer['address']}:")
+    table = site.fleet("status")
+    assert table.code == 0
+    for word in ("demo: target 2, 0 of 2 servers ready", "demo-001", "demo-lb-001", "stats page"):
+        assert word in table.out
+
+
+def test_status_and_plan_of_a_new_fleet_write_nothing(site):
+    mark = site.control.last()
+    (fleet,) = site.fleet("status", "--json").json()["fleets"]
+    assert (fleet["target"], fleet["servers"], fleet["balancers"]) == (None, [], [])
+    plan = site.fleet("plan", "--size", "2", "--json").json()
+    assert (plan["schema"], plan["fleet"], plan["target_was"], plan["target"], plan["changes"]) == (1, "demo", None, 2, True)
+    assert [creation["name"] for creation in plan["create"]] == ["demo-001", "demo-002"]
+    assert {"start", "configure", "drain", "remove", "notes"} <= set(plan)
+    told = site.fleet("plan")
+    assert "+ clone demo-001" in told.out
+    assert site.writes(mark) == []
+
+
+def test_a_fleet_that_is_as_wanted_has_nothing_to_do(site):
+    site.grown()
+    assert "nothing to do" in site.fleet("plan").out
+
+
+def test_inventory(site):
+    told = site.fleet("inventory", "--graph")
+    assert told.code == 0
+    assert "fleet@demo" in told.out
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        (("plan", "--size", "9"), 6, "its size in fleet.yml goes from 0 to 4"),
+        (("plan", "--fleet", "other"), 2, "no fleet called 'other'"),
+        (("status", "--no-such-option"), 2, "No such option"),
+        (("destroy",), 5, "consent to it with --yes"),
+        (("remove-vm", "demo-001"), 5, "consent to it with --yes"),
+        (("remove-vm", "demo-009"), 2, "demo-009 is no server of fleet demo"),
+        (("ask",), 1, "no balancer that serves"),
+    ],
+)
+def test_exit_codes(site, command, code, said):
+    site.grown()
+    mark = site.control.last()
+    told = site.fleet(*command)
+    assert (told.code, said in told.err) == (code, True), told.text
+    assert site.writes(mark) == []
+
+
+def test_a_run_that_does_not_fit_ends_with_the_modules_code(site):
+    told = site.fleet("add-vm", "--count", "9", "--check")
+    assert told.code == 6, told.text
+    assert "raise size.max" in told.err
+
+
+def test_add_vm_in_check_mode(site):
+    mark = site.control.last()
+    document = site.fleet("add-vm", "--check", "--json").json()
+    assert (document["schema"], document["playbook"], document["exit_code"]) == (1, "scale_out", 0)
+    assert site.writes(mark) == []
+
+
+def test_a_missing_template(site):
+    site.change("fleets", "demo", template="triton-templat")
+    told = site.fleet("plan")
+    assert told.code == 2
+    assert "did you mean triton-template" in told.err
+
+
+@pytest.mark.parametrize("command", ["status", "plan", "add-vm", "destroy"])
+@pytest.mark.parametrize("trouble", ["password", "port"])
+def test_no_way_into_the_vcenter(site, command, trouble):
+    if trouble == "password":
+        (site.secrets / "password").write_text("wrong")
+    else:
+        site.change("vcenter", port=9)
+    told = site.fleet(command)
+    assert told.code == 7, told.text
+    assert ("wrong user name or password" if trouble == "password" else "cannot be reached") in told.err
+    assert len(told.err.strip().splitlines()) == 1, told.err
+
+
+def test_without_a_lab_the_site_has_to_be_named(site, monkeypatch, tmp_path):
+    """In a checkout without build/lab/lab.json: here a folder that has what the command looks for and no more."""
+    (tmp_path / "playbooks").mkdir()
+    for name in ("ansible.cfg", "playbooks/scale_out.yml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    told = site.fleet("status", cwd=tmp_path, FLEET_SITE="")
+    assert told.code == 2
+    assert "Name it with --site" in told.err
+    assert site.fleet("status", "--site", str(site.folder), cwd=tmp_path, FLEET_SITE="").code == 0
+    assert site.fleet("status", "--site", "nowhere", cwd=tmp_path).code == 2

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import pytest
+
+from fleet.errors import VSphereError, WaitError
+from fleet.vsphere import batch, updates, watch
+from fleet.vsphere.api import vim
+
+
+@pytest.fixture
+def two(desk):
+    return desk.clone("demo-001", "demo-002")
+
+
+def later(seconds, call):
+    timer = threading.Timer(seconds, call)
+    timer.start()
+    return timer
+
+
+def test_addresses_come_when_guests_start(lab, desk, two):
+    def start():
+        with lab.connect() as other:
+            batch.power_on_all(other, two)
+
+    timer = later(0.3, start)
+    found = watch.wait_addresses(desk.session, list(two.values()), "triton-net", timeout=10)
+    timer.join()
+    assert found.keys() == set(two.values())
+
+
+def test_nobody_is_asked_one_by_one(desk):
+    vms = desk.clone(*[f"demo-{number:03d}" for number in range(1, 9)])
+    desk.power_on(vms)
+    mark = desk.control.last()
+    watch.wait_addresses(desk.session, list(vms.values()), "triton-net", timeout=10)
+    counted = Counter(call.method for call in desk.control.calls(mark))
+    assert counted.pop("WaitForUpdatesEx") <= 8
+    assert sum(counted.values()) == 5
+    assert counted["CreatePropertyCollector"] == counted["DestroyPropertyCollector"] == 1
+
+
+@pytest.mark.parametrize("told", ["none", "link-local"])
+def test_no_usable_address_is_a_matter_of_time(desk, two, told):
+    for name in two:
+        desk.control.guest(name, address=told if name == "demo-001" else "")
+    desk.power_on(two)
+    assert watch.wait_addresses(desk.session, list(two.values()), None, timeout=1.2).keys() == {two["demo-002"]}
+
+
+def test_a_vm_that_vanishes_while_it_is_watched(lab, desk, two):
+    def destroy():
+        with lab.connect() as other:
+            batch.destroy_all(other, {"demo-001": two["demo-001"]})
+
+    timer = later(0.3, destroy)
+    results = watch.wait_vms(desk.session, two.values(), lambda vm: vm.power == "poweredOn", timeout=1.5, what="power")
+    timer.join()
+    gone, late = results[two["demo-001"]], results[two["demo-002"]]
+    assert isinstance(gone.error, VSphereError)
+    assert "wait for power of demo-001: ManagedObjectNotFound" in str(gone.error)
+    assert isinstance(late.error, WaitError)
+    assert str(late.error) == "demo-002: waited 1.5 s for power, in vain."
+    assert late.vm.power == "poweredOff"
+
+
+def test_a_vm_that_was_gone_before(desk, two):
+    results = watch.wait_power(desk.session, [*two.values(), "vm-99999"], "poweredOff", timeout=5)
+    assert results["vm-99999"].error.fault == "ManagedObjectNotFound"
+    assert all(results[moid].error is None for moid in two.values())
+
+
+def test_the_session_is_lost_in_the_middle(desk, two):
+    desk.power_on(two)
+    desk.control.delay(0.8, method="PowerOffVM_Task", task=True)
+    timer = later(0.3, desk.control.end_sessions)
+    desk.good(batch.power_off_all(desk.session, two, timeout=20))
+    timer.join()
+
+
+@pytest.mark.parametrize("fault", ["NotAuthenticated", "InvalidCollectorVersion", "ManagedObjectNotFound"])
+def test_the_wait_is_taken_up_again(desk, two, fault):
+    desk.control.fail(fault, method="WaitForUpdatesEx", times=2)
+    desk.power_on(two)
+
+
+def test_the_connection_breaks_while_waiting(desk, two):
+    desk.control.disconnect(method="WaitForUpdatesEx", times=2)
+    desk.power_on(two)
+
+
+def test_the_connection_breaks_after_the_first_news(desk, two):
+    desk.control.delay(0.6, method="PowerOnVM_Task", task=True)
+    desk.control.disconnect(method="WaitForUpdatesEx", skip=1, times=1)
+    desk.power_on(two)
+
+
+def test_a_vcenter_that_is_gone_for_good(desk, two):
+    desk.control.disconnect(method="WaitForUpdatesEx")
+    outcomes = batch.power_on_all(desk.session, two, timeout=30)
+    assert "the connection to vCenter failed" in str(outcomes["demo-001"].error)
+    assert outcomes["demo-001"].error.exit_code == 7
+
+
+def test_small_answers_are_put_together(desk, monkeypatch):
+    monkeypatch.setattr(updates, "_UPDATES_IN_ONE_ANSWER", 1)
+    vms = desk.clone("demo-001", "demo-002", "demo-003")
+    desk.power_on(vms)
+    assert len(watch.wait_addresses(desk.session, list(vms.values()), "triton-net", timeout=10)) == 3
+
+
+def test_what_was_watched_is_known_by_its_values(desk, two):
+    with updates.Updates(desk.session, vim.VirtualMachine, ("name", "runtime.powerState")) as watching:
+        watching.add(desk.session.object(vim.VirtualMachine, moid) for moid in two.values())
+        assert watching.wait(5) == set(two.values())
+        assert watching.values[two["demo-001"]] == {"name": "demo-001", "runtime.powerState": "poweredOff"}
+        desk.good(batch.power_on_all(desk.session, {"demo-001": two["demo-001"]}))
+        assert watching.wait(5) == {two["demo-001"]}
+        assert watching.values[two["demo-001"]]["runtime.powerState"] == "poweredOn"

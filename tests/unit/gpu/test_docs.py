@@ -1,0 +1,34 @@
+"""docs/gpu.md says what the code says. After a change: FLEET_GPU_WRITE_DOCS=1 pytest tests/unit/gpu/test_docs.py"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fleet.gpu.batches import MAX_LATTICE
+from fleet.gpu.cards import MAX_VGPUS_PER_GPU
+from fleet.gpu.choose import EXACT_WORK
+from fleet.gpu.tables import fill_in
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "gpu.md"
+
+
+def test_the_generated_tables_are_up_to_date():
+    text = DOCUMENT.read_text()
+    if os.environ.get("FLEET_GPU_WRITE_DOCS"):
+        DOCUMENT.write_text(fill_in(text))
+    assert DOCUMENT.read_text() == fill_in(text)
+
+
+def test_the_numbers_in_the_text_are_those_of_the_code():
+    text = DOCUMENT.read_text()
+    assert f"{EXACT_WORK:,} steps" in text
+    assert f"combinations ({MAX_LATTICE:,})" in text
+    assert f"{MAX_VGPUS_PER_GPU} vGPUs per GPU" in text
+
+
+def test_a_lost_mark_is_noticed():
+    with pytest.raises(ValueError, match="generated: cards"):
+        fill_in("nothing")

@@ -1,0 +1,379 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from brute import MIG, TIMED, Host, arrangements, stranded_gb, ways
+from hypothesis import given
+from sites import PROFILES, examples, gpu_of, host_of, occupied, seeded, seeds
+
+from fleet.errors import UsageError
+from fleet.gpu import choose
+from fleet.gpu.catalogue import stem_of, table
+from fleet.gpu.model import GpuHost, GpuSite, Occupant
+from fleet.gpu.placement import place
+from fleet.gpu.request import Request, Server, equal_servers
+
+MODES = ("multiInstanceGpu", "multiInstanceGpu", "sameSize", "mixedSize")
+
+
+def random_site(rng, hosts, gpus):
+    pairs = [host_of(rng, f"esx-{n}", rng.randint(1, gpus), modes=MODES, cards=("a100",)) for n in range(rng.randint(1, hosts))]
+    return GpuSite(tuple(host for host, _ in pairs)), [slow for _, slow in pairs]
+
+
+def random_servers(rng, kinds, count, vgpus):
+    pool = [stem for stem in (*MIG, *TIMED) if stem.startswith("a100")]
+    servers = {
+        tuple(sorted((rng.choice(pool) for _ in range(rng.randint(1, vgpus))), key=lambda s: table()[s].weight))
+        for _ in range(kinds)
+    }
+    servers = sorted(servers, key=lambda server: [table()[stem].weight for stem in server])
+    demand = tuple(rng.randint(1, count) for _ in servers)
+    wishes = tuple(
+        Server(f"s{kind}-{n}", tuple(f"grid_{stem}" for stem in server))
+        for kind, (server, many) in enumerate(zip(servers, demand, strict=True))
+        for n in range(many)
+    )
+    return tuple(servers), demand, wishes
+
+
+def best(slow_hosts, servers, demand, *, certain=True):
+    """The most servers, and every way (a bag for each host) to place as many."""
+    most, all_ways = -1, []
+    for bags in product(*(host.batches(servers, demand, certain=certain) for host in slow_hosts)):
+        total = [sum(column) for column in zip(*bags, strict=True)]
+        if all(a <= b for a, b in zip(total, demand, strict=True)) and sum(total) >= most:
+            all_ways = [*all_ways, bags] if sum(total) == most else [bags]
+            most = sum(total)
+    return most, all_ways
+
+
+def cost(gpu, held, added):
+    """(stranded GB, GPUs opened) that profiles bring to one GPU; None when no order of them is certain."""
+    slow = Host((gpu,), (held,))
+    stems = tuple(dict.fromkeys(added))
+    bag = tuple(added.count(stem) for stem in stems)
+    if bag not in slow.batches(tuple((stem,) for stem in stems), bag):
+        return None
+    before = arrangements(gpu, held)
+    now = before
+    for profile in added:
+        now = frozenset(new for one in now for new in ways(gpu, one, profile))
+    return stranded_gb(gpu, now) - stranded_gb(gpu, before), int(not held and bool(added))
+
+
+def cheapest(slow_hosts, held, servers, all_ways):
+    """The least (stranded, opened) over all ways and all splits."""
+    costs = []
+    for bags in all_ways:
+        total = (0.0, 0)
+        for slow, own, bag in zip(slow_hosts, held, bags, strict=True):
+            vgpus = [stem for kind, count in enumerate(bag) for stem in servers[kind] * count]
+            splits = []
+            for where in product(range(len(slow.gpus)), repeat=len(vgpus)):
+                parts = [
+                    cost(gpu, own[i], [v for v, w in zip(vgpus, where, strict=True) if w == i]) for i, gpu in enumerate(slow.gpus)
+                ]
+                if None not in parts:
+                    splits.append((sum(p[0] for p in parts), sum(p[1] for p in parts)))
+            total = (total[0] + min(splits)[0], total[1] + min(splits)[1])
+        costs.append(total)
+    return min(costs)
+
+
+def cost_of(plan, site, slow_hosts, held):
+    total = (0.0, 0)
+    for host, slow, own in zip(site.hosts, slow_hosts, held, strict=True):
+        for index, gpu in enumerate(host.gpus):
+            added = [stem_of(g.profile) for p in plan.placements if p.host == host.name for g in p.gpus if g.pci_id == gpu.pci_id]
+            part = cost(slow.gpus[index], own[index], added)
+            assert part is not None, "the expected GPU does not surely take what is planned on it"
+            total = (total[0] + part[0], total[1] + part[1])
+    return total
+
+
+def held_of(host):
+    held = [[(stem_of(o.profile), o.start) for o in gpu.occupants] for gpu in host.gpus]
+    return [tuple(sorted(one, key=lambda o: (o[1] is None, o))) for one in held]
+
+
+@examples(500)
+@given(seeds)
+def test_the_number_and_the_stranding_are_those_of_brute_force(rng):
+    site, slow = random_site(rng, 2, 2)
+    servers, demand, wishes = random_servers(rng, rng.randint(1, 2), 2, 1)
+    plan = place(site, Request(wishes))
+    most, all_ways = best(slow, servers, demand)
+    assert len(plan.placements) == most
+    assert plan.bound == 1
+    held = [held_of(host) for host in site.hosts]
+    assert cost_of(plan, site, slow, held) == cheapest(slow, held, servers, all_ways)
+
+
+@examples(700)
+@given(seeds)
+def test_the_number_is_the_most_also_of_servers_with_several_vgpus(rng):
+    site, slow = random_site(rng, 3, 2)
+    servers, demand, wishes = random_servers(rng, rng.randint(1, 2), 2, 3)
+    most, _ = best(slow, servers, demand)
+    plan = place(site, Request(wishes))
+    assert len(plan.placements) == most
+    assert plan.at_most >= most
+    lucky = place(site, Request(wishes, allow_possible=True))
+    assert sum(p.certain for p in lucky.placements) == most
+    if len(servers) == 1:
+        assert len(lucky.placements) == best(slow, servers, demand, certain=False)[0]
+        assert lucky.possible >= lucky.guaranteed >= most
+
+
+@examples(150)
+@given(seeds)
+def test_eight_requests_get_what_brute_force_finds(rng):
+    """Eight servers of two kinds on up to three GPUs, on one host or several."""
+    sizes = rng.choice([(2,), (1, 1), (1, 1, 1), (2, 1)])
+    pairs = [host_of(rng, f"esx-{n}", count, modes=MODES, cards=("a100",)) for n, count in enumerate(sizes)]
+    site, slow = GpuSite(tuple(host for host, _ in pairs)), [hard for _, hard in pairs]
+    pool = rng.sample([stem for stem in (*MIG, *TIMED) if stem.startswith("a100")], 2)
+    servers = tuple((stem,) for stem in sorted(pool, key=lambda stem: table()[stem].weight))
+    first = rng.randint(1, 7)
+    demand = (first, 8 - first)
+    wishes = tuple(
+        Server(f"s{kind}-{n}", (f"grid_{server[0]}",)) for kind, server in enumerate(servers) for n in range(demand[kind])
+    )
+    assert len(place(site, Request(wishes)).placements) == best(slow, servers, demand)[0]
+
+
+@examples(500)
+@given(seeds)
+def test_the_planned_order_on_each_host_survives_any_manager(rng):
+    site, slow = random_site(rng, 2, 2)
+    _, _, wishes = random_servers(rng, 3, 2, 2)
+    plan = place(site, Request(wishes))
+    by_name = {server.name: server for server in wishes}
+    for host, hard in zip(site.hosts, slow, strict=True):
+        own = sorted((p for p in plan.placements if p.host == host.name), key=lambda p: p.turn)
+        assert [p.turn for p in own] == list(range(len(own)))
+        order = [tuple(stem_of(gpu.profile) for gpu in p.gpus) for p in own]
+        assert [sorted(o) for o in order] == [sorted(map(stem_of, by_name[p.server].profiles)) for p in own]
+        assert hard.after(order)
+
+
+@examples(300)
+@given(seeds)
+def test_large_sites_of_one_kind_get_the_most_and_strand_at_most_one_gpu_more(rng):
+    site, _ = random_site(rng, 4, 4)
+    _, _, wishes = random_servers(rng, 1, 30, 1)
+    exact = place(site, Request(wishes))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choose, "EXACT_WORK", 0)
+        fast = place(site, Request(wishes))
+        spread = place(site, Request(wishes, policy="spread"))
+    assert len(fast.placements) == len(exact.placements) == len(spread.placements)
+    assert stranding(fast, site) <= stranding(exact, site) + 40  # the memory of one GPU
+    counts = [sum(p.host == host.name for p in spread.placements) for host in site.hosts]
+    best_spread = place(site, Request(wishes, policy="spread"))
+    assert sorted(counts) == sorted(sum(p.host == host.name for p in best_spread.placements) for host in site.hosts)
+
+
+@examples(200)
+@given(seeds)
+def test_large_sites_get_the_most_also_with_several_vgpus_a_server_and_room_to_keep(rng):
+    site, _ = random_site(rng, 4, 2)
+    _, _, wishes = random_servers(rng, 1, 8, 3)
+    keep = rng.choice(["", "grid_a100-3-20c", "grid_a100-7-40c", "grid_a100-20c"])
+    request = Request(wishes, keep=keep, keep_count=rng.randint(1, 3), anti_affinity=rng.choice(["none", "none", "host", "gpu"]))
+    exact = place(site, request)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choose, "EXACT_WORK", 0)
+        fast = place(site, request)
+    assert len(fast.placements) == len(exact.placements)
+    assert {p.server for p in fast.placements} <= {server.name for server in wishes}
+
+
+@examples(300)
+@given(seeds)
+def test_large_sites_of_several_kinds_keep_the_bound(rng):
+    site, _ = random_site(rng, 4, 2)
+    _, _, wishes = random_servers(rng, 3, 3, 1)
+    most = len(place(site, Request(wishes)).placements)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choose, "EXACT_WORK", 0)
+        fast = place(site, Request(wishes))
+    assert len(fast.placements) >= fast.bound * most
+    assert fast.at_most >= most
+
+
+def stranding(plan, site):
+    total = 0.0
+    for host in site.hosts:
+        for gpu, held in zip(host.gpus, held_of(host), strict=True):
+            kind = ("a100", gpu.mode)
+            added = [stem_of(g.profile) for p in plan.placements if p.host == host.name for g in p.gpus if g.pci_id == gpu.pci_id]
+            before = now = arrangements(kind, held)
+            for profile in added:
+                now = frozenset(new for one in now for new in ways(kind, one, profile))
+            total += stranded_gb(kind, now) - stranded_gb(kind, before)
+    return total
+
+
+def test_four_gpus_and_eight_requests_are_always_within_the_exact_search():
+    """The worst case: one host, eight kinds that all fit everywhere."""
+    rng = seeded(1)
+    stems = [stem for stem in (*MIG, *TIMED) if stem.startswith("a100")]
+    for split in ((4,), (2, 2), (1, 1, 1, 1)):
+        hosts, number = [], 0
+        for name, count in enumerate(split):
+            gpus = tuple(gpu_of(f"esx-{name}", i, "a100", rng.choice(MODES), ()) for i in range(count))
+            number += count
+            hosts.append(GpuHost(f"esx-{name}", profiles=PROFILES, gpus=gpus))
+        for _ in range(3):
+            kinds = rng.sample(stems, 8)
+            plan = place(GpuSite(tuple(hosts)), Request(tuple(Server(stem, (f"grid_{stem}",)) for stem in kinds)))
+            assert plan.bound == 1
+            assert plan.at_most >= len(plan.placements)
+
+
+@examples(300)
+@given(seeds)
+def test_room_that_is_kept_is_there_whatever_the_manager_did(rng):
+    site, slow = random_site(rng, 2, 2)
+    _, _, wishes = random_servers(rng, 1, 3, 1)
+    keep = rng.choice(["grid_a100-3-20c", "grid_a100-4-20c", "grid_a100-7-40c", "grid_a100-20c"])
+    plan = place(site, Request(wishes, keep=keep))
+    rooms = []
+    for host, hard in zip(site.hosts, slow, strict=True):
+        own = sorted((p for p in plan.placements if p.host == host.name), key=lambda p: p.turn)
+        order = [tuple(stem_of(gpu.profile) for gpu in p.gpus) for p in own]
+        rooms.append(hard.after([*order, (stem_of(keep),)]) is not None)
+    assert any(rooms) or not plan.placements
+
+
+def a_site(*hosts, **more):
+    return GpuSite(
+        tuple(
+            GpuHost(
+                f"esx-{n}",
+                profiles=PROFILES,
+                gpus=tuple(gpu_of(f"esx-{n}", i, "a100", "multiInstanceGpu", h) for i, h in enumerate(gpus)),
+                **more,
+            )
+            for n, gpus in enumerate(hosts)
+        )
+    )
+
+
+def where(plan):
+    return [(p.server, p.host, *(gpu.pci_id for gpu in p.gpus)) for p in plan.placements]
+
+
+def test_seven_fill_one_gpu_and_the_eighth_goes_to_the_next():
+    plan = place(a_site([(), ()]), Request(equal_servers([f"s{i}" for i in range(8)], ["grid_a100-1-5c"])))
+    assert [gpu for _, _, gpu in where(plan)] == ["0000:00:00.0"] * 7 + ["0000:01:00.0"]
+
+
+def test_a_4g_is_powered_on_before_a_3g_of_the_same_host():
+    plan = place(a_site([()]), Request((Server("three", ("grid_a100-3-20c",)), Server("four", ("grid_a100-4-20c",)))))
+    assert [(p.server, p.turn) for p in plan.placements] == [("four", 0), ("three", 1)]
+    assert plan.fits
+
+
+def test_spread_evens_out_over_hosts_and_counts_the_fleets_own():
+    site = a_site([()], [()], [()])
+    servers = equal_servers(["a", "b", "c"], ["grid_a100-1-5c"])
+    assert {host for _, host, _ in where(place(site, Request(servers, policy="spread")))} == {"esx-0", "esx-1", "esx-2"}
+    assert {host for _, host, _ in where(place(site, Request(servers)))} == {"esx-0"}
+    crowded = a_site([(("a100-1-5c", None), ("a100-1-5c", None))], [()])
+    kin = frozenset(o.vm for gpu in crowded.hosts[0].gpus for o in gpu.occupants)
+    plan = place(crowded, Request(servers[:2], policy="spread", apart_from=kin))
+    assert {host for _, host, _ in where(plan)} == {"esx-1"}
+
+
+def test_one_server_for_each_host_and_what_that_costs_is_said():
+    site = a_site([(), ()], [()])
+    plan = place(site, Request(equal_servers(["a", "b", "c"], ["grid_a100-1-5c"]), anti_affinity="host"))
+    assert sorted(host for _, host, _ in where(plan)) == ["esx-0", "esx-1"]
+    assert plan.unplaced == ("c",)
+    assert any("one server of the fleet" in reason and "more fit" in reason for reason in plan.reasons)
+
+
+def test_several_vgpus_need_a_limit_that_vcenter_told():
+    site = a_site([(), ()])
+    two = equal_servers(["a"], ["grid_a100-7-40c"] * 2)
+    assert "was not asked" in " ".join(place(site, Request(two)).reasons)
+    assert place(a_site([(), ()], max_vgpus_per_vm=8), Request(two)).fits
+    refused = place(a_site([(), ()], max_vgpus_per_vm=1), Request(two))
+    assert not refused.fits
+    assert any("hold 1 vGPUs" in reason for reason in refused.reasons)
+
+
+def test_cpu_memory_and_datastore_limit_a_host():
+    servers = equal_servers([f"s{i}" for i in range(7)], ["grid_a100-1-5c"], cpu=4, memory_gb=16)
+    assert len(place(a_site([()], cpu_free=9), Request(servers)).placements) == 2
+    by_memory = place(a_site([()], memory_free_gb=64), Request(servers))
+    assert len(by_memory.placements) == 4
+    assert any("64 GiB of memory" in reason and "3 more fit" in reason for reason in by_memory.reasons)
+    elsewhere = place(a_site([()], datastores=frozenset({"ssd"})), Request(servers, datastore="san"))
+    assert any("san is not attached" in reason and "7 more fit" in reason for reason in elsewhere.reasons)
+
+
+def test_the_numbers_go_beyond_what_was_asked():
+    plan = place(a_site([(("a100-1-5c", None),), ()]), Request(equal_servers(["a"], ["grid_a100-4-20c"])))
+    assert (plan.guaranteed, plan.possible) == (1, 2)
+
+
+def test_a_refusal_says_how_many_fit_and_what_would_help():
+    site = a_site([(("a100-1-5c", None),)], [()])
+    closed = GpuSite((site.hosts[0], GpuHost("esx-1", profiles=PROFILES, maintenance=True, gpus=site.hosts[1].gpus)))
+    plan = place(closed, Request(equal_servers(["a", "b"], ["grid_a100-4-20c"])))
+    assert plan.reasons == (
+        "2 asked for, 0 certain to fit, 1 at best",
+        "--allow-possible also uses room that depends on slices which vCenter does not tell",
+        "host esx-1 is in maintenance mode; otherwise 1 more fit",
+        "a100-4-20c: depends on the slices where vm-0-0 stand, which vCenter does not tell (esx-0 0000:00:00.0)",
+    )
+
+
+def test_only_hosts_that_are_asked_for_take_part():
+    site = a_site([()], [()])
+    servers = equal_servers(["a"], ["grid_a100-1-5c"])
+    assert where(place(site, Request(servers, hosts=frozenset({"esx-1"}))))[0][1] == "esx-1"
+    assert not place(site, Request(servers, clusters=frozenset({"other"}))).fits
+
+
+def test_a_request_that_makes_no_sense_is_refused():
+    site = a_site([()])
+    with pytest.raises(UsageError, match="not in the catalogue"):
+        place(site, Request(equal_servers(["a"], ["grid_x-1-5c"])))
+    with pytest.raises(UsageError, match="names are unique"):
+        place(site, Request(equal_servers(["a", "a"], ["grid_a100-1-5c"])))
+    with pytest.raises(UsageError, match="no GPU profile"):
+        place(site, Request(equal_servers(["a"], [])))
+
+
+def test_profiles_are_attached_in_the_hosts_spelling():
+    host = GpuHost("esx", profiles=("NVIDIA_A100-1-5C",), gpus=(gpu_of("esx", 0, "a100", "multiInstanceGpu", ()),))
+    plan = place(GpuSite((host,)), Request(equal_servers(["a"], ["grid_a100-1-5c"])))
+    assert plan.placements[0].gpus[0].profile == "NVIDIA_A100-1-5C"
+
+
+def test_pins_give_each_server_a_gpu_of_its_own():
+    kin = Occupant("old", "grid_a100-1-5c")
+    gpus = tuple(gpu_of("esx", i, "a100", "multiInstanceGpu", ()) for i in range(3))
+    gpus = (type(gpus[0])(gpus[0].host, gpus[0].pci_id, gpus[0].model, 40, gpus[0].mode, (kin,)), *gpus[1:])
+    site = GpuSite((GpuHost("esx", profiles=PROFILES, gpus=gpus),))
+    servers = equal_servers(["a", "b", "c"], ["grid_a100-1-5c"])
+    plan = place(site, Request(servers, anti_affinity="gpu", pinned=True, apart_from=frozenset({"old"})))
+    assert [gpu for _, _, gpu in where(plan)] == ["0000:01:00.0", "0000:02:00.0"]
+    assert not place(site, Request(servers, anti_affinity="gpu", apart_from=frozenset({"old"}))).placements
+
+
+def test_the_same_question_has_the_same_answer():
+    rng = seeded(7)
+    gpus = [
+        tuple(gpu_of(f"esx-{h}", i, "a100", "multiInstanceGpu", occupied(rng, "a100", "multiInstanceGpu", 0.5)) for i in range(4))
+        for h in range(9)
+    ]
+    site = GpuSite(tuple(GpuHost(f"esx-{h}", profiles=PROFILES, gpus=one) for h, one in enumerate(gpus)))
+    request = Request(equal_servers([f"s{i}" for i in range(20)], ["grid_a100-2-10c"]))
+    assert place(site, request) == place(site, request)

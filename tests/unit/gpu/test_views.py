@@ -1,0 +1,188 @@
+"""The map, its JSON, explanations, and who sits where."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from sites import PROFILES
+
+from fleet.errors import UsageError
+from fleet.gpu.capacity import capacity
+from fleet.gpu.draw import SIGNS, map_lines
+from fleet.gpu.explain import explain
+from fleet.gpu.model import GpuHost, GpuSite, Occupant, PhysicalGpu, Reservation
+from fleet.gpu.observed import gpu_host
+from fleet.gpu.placement import place
+from fleet.gpu.request import Request, equal_servers
+from fleet.gpu.seating import Holder, occupants
+from fleet.gpu.shapes import fit_json, map_json
+from fleet.model import Gpu, Host
+
+MIG = "multiInstanceGpu"
+
+
+def gpu(index, *held, mode=MIG, model="NVIDIA A100-PCIE-40GB", memory=40):
+    own = tuple(o if isinstance(o, Occupant) else Occupant(f"vm-{index}-{n}", f"grid_{o}") for n, o in enumerate(held))
+    return PhysicalGpu("esx-1", f"0000:{index:02x}:00.0", model, memory, mode, own)
+
+
+def site(*gpus, **more):
+    return GpuSite((GpuHost("esx-1", cluster="gpu", profiles=PROFILES, gpus=gpus, **more),))
+
+
+def drawn(*gpus, **more):
+    return map_lines(capacity(site(*gpus, **more)))
+
+
+def test_the_map_names_vms_where_they_are_certain_and_says_what_is_not():
+    assert drawn(gpu(1, Occupant("triton-1", "grid_a100-4-20c", member=True), "a100-2-10c"), gpu(2, "a100-3-20c")) == [
+        "esx-1  cluster gpu",
+        "  0000:01:00.0  NVIDIA A100-PCIE-40GB  MIG",
+        "    [A A A A B B . .]",
+        "    A triton-1 *  grid_a100-4-20c  from slice 0",
+        "    B vm-1-1  grid_a100-2-10c  from slice 4",
+        "    free: a100-1-5c 1, a100-1-5cme 1, a100-1-10c 1",
+        "  0000:02:00.0  NVIDIA A100-PCIE-40GB  MIG",
+        "    [~ ~ ~ ~ ~ ~ ~ ~]",
+        "    A vm-2-0  grid_a100-3-20c  from slice 0 or 4, not told",
+        (
+            "    free: a100-1-5c 3 (4 possible), a100-1-5cme 1, a100-1-10c 2, a100-2-10c 1 (2 possible), a100-3-20c 1, "
+            "a100-4-20c 0 (1 possible)"
+        ),
+        "",
+        SIGNS,
+    ]
+
+
+def test_seven_1g_show_the_slice_that_is_of_no_use():
+    lines = drawn(gpu(1, *["a100-1-5c"] * 7))
+    assert lines[2] == "    [? ? ? ? ? ? ? x]  5 GB stranded"
+    assert lines[3] == "    A vm-1-0  grid_a100-1-5c  from slice 0-6, not told"
+
+
+def test_time_sliced_gpus_are_drawn_by_their_lock():
+    lines = drawn(gpu(1, "a100-10c", mode="sameSize"), gpu(2, "a100-20c", mode="mixedSize"), gpu(3, mode="sameSize"))
+    assert "    [A . . .  10 GB each]" in lines
+    assert "    [~ ~ ~ ~ ~ . . . . .  20 of 40 GB]  20 GB stranded" in lines
+    assert "    [empty, 40 GB]" in lines
+
+
+def test_a_gpu_that_is_not_offered_says_why():
+    lines = drawn(gpu(1, Occupant("theirs", None)), maintenance=True)
+    assert lines[0].endswith("(host esx-1 is in maintenance mode)")
+    assert lines[2].startswith("    [  not offered  ]  unknown: theirs stands on it")
+    assert "A theirs  cannot be read" in lines[3]
+
+
+def test_no_gpu_at_all():
+    assert map_lines(capacity(GpuSite((GpuHost("esx"),)))) == ["no host shows a GPU"]
+
+
+def test_the_maps_json_has_the_agreed_fields():
+    found = json.loads(json.dumps(map_json(capacity(site(gpu(1, Occupant("triton-1", "grid_a100-1-5c", member=True)))))))
+    assert found["schema"] == 1
+    host = found["hosts"][0]
+    one = host["gpus"][0]
+    assert (host["name"], one["pci_id"], one["model"], one["mode"]) == ("esx-1", "0000:01:00.0", "NVIDIA A100-PCIE-40GB", MIG)
+    assert one["vms"][0].items() >= {"name": "triton-1", "profile": "grid_a100-1-5c", "member": True}.items()
+    assert one["free"]["grid_a100-4-20c"] == {
+        "guaranteed": 0,
+        "possible": 1,
+        "why_not": "depends on the slices where triton-1 stand, which vCenter does not tell",
+    }
+    assert one["free"]["grid_a100-1-5c"] == {"guaranteed": 6, "possible": 6, "why_not": None}
+
+
+def test_fit_json_has_the_agreed_fields():
+    request = Request(equal_servers(["a", "b", "c"], ["grid_a100-4-20c"]))
+    plan = place(site(gpu(1), gpu(2, "a100-1-5c")), request)
+    found = json.loads(json.dumps(fit_json(["grid_a100-4-20c"], 3, plan)))
+    assert list(found) == ["schema", "profile", "requested", "guaranteed", "possible", "fits", "placements", "reasons"]
+    assert (found["requested"], found["guaranteed"], found["possible"], found["fits"]) == (3, 1, 2, False)
+    assert found["placements"][0].items() >= {"host": "esx-1", "pci_id": "0000:01:00.0"}.items()
+    assert found["reasons"]
+
+
+def test_explain_says_where_a_vm_stands_and_what_it_blocks():
+    found = explain(site(gpu(1, "a100-1-5c")), "vm-1-0")
+    assert found.lines[:2] == (
+        "vm-1-0 holds grid_a100-1-5c on esx-1, GPU 0000:01:00.0 (NVIDIA A100-PCIE-40GB, MIG mode)",
+        "  it starts at slice 0-6: vCenter does not tell which",
+    )
+    assert "  without it the GPU would take 1 x a100-4-20c instead of 0, at best 1 instead of 1" in found.lines
+    assert "  without it the GPU would take 1 x a100-7-40c instead of 0" in found.lines
+    assert {one.profile for one in found.blocks} >= {"grid_a100-4-20c", "grid_a100-7-40c"}
+
+
+def test_explain_a_forced_position_a_reservation_and_an_unreadable_vm():
+    off = (Reservation("sleeper", ("grid_a100-1-5c",), pci_id="0000:01:00.0"),)
+    where = site(gpu(1, "a100-4-20c", "a100-3-20c"), gpu(2, Occupant("theirs", None)), reservations=off)
+    assert "  it starts at slice 4: no other start is left by the rest" in explain(where, "vm-1-1").lines
+    assert "pinned" in explain(where, "sleeper").lines[0]
+    assert any("System.Read" in line for line in explain(where, "theirs").lines)
+    with pytest.raises(UsageError, match="no VM called nobody"):
+        explain(where, "nobody")
+
+
+def test_explain_a_planned_server_and_one_that_finds_no_place():
+    where = site(gpu(1))
+    plan = place(where, Request(equal_servers(["a", "b"], ["grid_a100-4-20c"])))
+    assert explain(where, "a", plan).lines == (
+        "a is planned on esx-1, turn 1 of the host's power-ons: certain to fit wherever the manager puts it and those before it",
+        (
+            "  grid_a100-4-20c: expected on GPU 0000:01:00.0, which is empty: it fits whichever slices are taken "
+            "and strands nothing more"
+        ),
+    )
+    assert explain(where, "b", plan).lines[0] == "b finds no place:"
+
+
+def test_a_vms_vgpus_are_seated_where_vcenter_leaves_no_choice():
+    holders = {
+        "vm-1": Holder("one", ("grid_a100-1-5c",), starts=(("g1", 3),)),
+        "vm-2": Holder("equal", ("grid_a100-2-10c",) * 2, member=True),
+        "vm-3": Holder("both", ("grid_a100-1-5c", "grid_a100-2-10c")),
+    }
+    found = occupants({"g1": ("vm-1", "vm-2", "vm-3"), "g2": ("vm-2",)}, holders)
+    assert found["g1"] == (
+        Occupant("one", "grid_a100-1-5c", 3),
+        Occupant("equal", "grid_a100-2-10c", member=True),
+        Occupant("both", "grid_a100-1-5c"),
+        Occupant("both", "grid_a100-2-10c"),
+    )
+    assert found["g2"] == (Occupant("equal", "grid_a100-2-10c", member=True),)
+
+
+def test_a_vm_with_different_vgpus_on_two_gpus_keeps_every_way():
+    found = occupants({"g1": ("vm",), "g2": ("vm",)}, {"vm": Holder("two", ("grid_a100-1-5c", "grid_a100-3-20c"))})
+    either = (("grid_a100-1-5c",), ("grid_a100-3-20c",))
+    assert found == {"g1": (Occupant("two", None, choices=either),), "g2": (Occupant("two", None, choices=either),)}
+
+
+@pytest.mark.parametrize(
+    ("holders", "why"),
+    [
+        ({}, ""),
+        ({"vm": Holder("x", None)}, ""),
+        ({"vm": Holder("x", ())}, "no vGPU device"),
+        ({"vm": Holder("x", ("grid_a100-1-5c",))}, "no way to tell"),
+    ],
+)
+def test_what_cannot_be_seated_is_unreadable(holders, why):
+    found = occupants({"g1": ("vm",), "g2": ("vm",)}, holders)
+    assert found["g1"][0].profile is None
+    assert why in found["g1"][0].why_unreadable
+
+
+def test_a_host_as_it_was_read_becomes_a_host_to_place_on():
+    card = Gpu("0000:3b:00.0", "NVIDIA A100-PCIE-40GB", 40960, "sharedDirect", MIG, ("vm-1",))
+    screen = Gpu("0000:03:00.0", "Matrox G200", 16, "basic", None, ())
+    direct = Gpu("0000:af:00.0", "NVIDIA A100-PCIE-40GB", 40960, "direct", None, ())
+    read = Host("host-1", "esx-1", "gpu", "connected", False, 64, 1024 * 512, (card, screen, direct), PROFILES)  # noqa: FBT003
+    found = gpu_host(read, {"vm-1": Holder("triton-1", ("grid_a100-1-5c",), member=True)}, memory_reserved_mb=1024 * 500)
+    assert (found.memory_free_gb, found.connected, found.gpus[0].memory_gb, found.gpus[1].mode) == (12, True, 40, "none")
+    assert found.gpus[0].occupants == (Occupant("triton-1", "grid_a100-1-5c", member=True),)
+    rooms = capacity(GpuSite((found,))).hosts[0].gpus
+    assert rooms[0].room("grid_a100-1-5c").guaranteed == 6
+    assert "vGPU mode is none" in rooms[1].view.unknown

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from fleet.addresses import guest_addresses
+from fleet.model import GuestNic, Nic
+
+FIRST = Nic(key=4000, mac="00:50:56:80:00:01", network="triton-net")
+SECOND = Nic(key=4001, mac="00:50:56:80:00:02", network="storage")
+
+
+def entry(*addresses, key=4000, network="triton-net", mac="00:50:56:80:00:01"):
+    return GuestNic(network=network, key=key, mac=mac, addresses=addresses)
+
+
+def test_the_card_of_the_wanted_network():
+    reported = [entry("10.0.0.5"), entry("10.9.9.9", key=4001, network="storage", mac=SECOND.mac)]
+    assert guest_addresses(reported, (FIRST, SECOND), "triton-net") == ("10.0.0.5",)
+    assert guest_addresses(reported, (FIRST, SECOND), "storage") == ("10.9.9.9",)
+    assert guest_addresses(reported, (FIRST, SECOND), "elsewhere") == ()
+
+
+def test_without_a_network_the_first_card_comes_first():
+    reported = [entry("10.9.9.9", key=4001, network="storage", mac=SECOND.mac), entry("10.0.0.5")]
+    assert guest_addresses(reported, (FIRST, SECOND), None)[0] == "10.0.0.5"
+
+
+def test_bridges_of_the_guest_are_nobody():
+    docker = entry("172.17.0.1", key=-1, network=None, mac="02:42:ac:11:00:01")
+    assert guest_addresses([docker, entry("10.0.0.5")], (FIRST,), "triton-net") == ("10.0.0.5",)
+    assert guest_addresses([docker], (FIRST,), None) == ()
+
+
+def test_the_mac_address_where_the_guest_knows_no_key():
+    assert guest_addresses([entry("10.0.0.5", key=-1, mac="00:50:56:80:00:01".upper())], (FIRST,), "triton-net") == ("10.0.0.5",)
+
+
+def test_ipv4_before_ipv6_and_nothing_local():
+    reported = [entry("fe80::1", "2001:db8::5", "169.254.1.2", "10.0.0.5", "127.0.0.1", "::1", "0.0.0.0", "garbage")]  # noqa: S104
+    assert guest_addresses(reported, (FIRST,), "triton-net") == ("10.0.0.5", "2001:db8::5")
+
+
+def test_only_ipv6():
+    assert guest_addresses([entry("fe80::1%eth0", "2001:db8::5")], (FIRST,), "triton-net") == ("2001:db8::5",)
+
+
+def test_nothing_is_known():
+    assert guest_addresses([], (FIRST,), "triton-net") == ()
+    assert guest_addresses([entry("10.0.0.5")], (), "triton-net") == ()

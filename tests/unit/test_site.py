@@ -25,6 +25,7 @@ def write(folder: Path, text: str) -> Path:
     site.mkdir(exist_ok=True)
     (site / "fleet.yml").write_text(text, encoding="utf-8")
     (site / "secret").write_text("hunter2\n", encoding="utf-8")
+    (site / "secret").chmod(0o600)
     return site
 
 

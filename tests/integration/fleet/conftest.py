@@ -124,6 +124,7 @@ class Site:
         (self.folder / "group_vars").mkdir(parents=True, exist_ok=True)
         self.secrets.mkdir(mode=0o700, exist_ok=True)
         (self.secrets / "password").write_text(self.vcenter.password)
+        (self.secrets / "password").chmod(0o600)
         (self.secrets / "id.pub").write_text("ssh-ed25519 AAAATEST fleet\n")
         (self.secrets / "id").touch(mode=0o600)
         self.vars({"ansible_user": "nvidia", "ansible_ssh_private_key_file": "{{ fleet_site_dir }}/../secret/id"})

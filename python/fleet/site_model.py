@@ -1,0 +1,120 @@
+"""What ``fleet.yml`` may say, as pydantic models: keys, kinds of values, and the rules between keys of one block."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VCenterModel(_Strict):
+    """How to reach the site's vCenter."""
+
+    host: str | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+    port_file: str | None = None
+    username: str | None = None
+    password_file: str | None = None
+    ca_file: str | None = None
+    validate_certs: bool = True
+
+    @model_validator(mode="after")
+    def _one_port(self) -> VCenterModel:
+        if self.port is not None and self.port_file is not None:
+            raise ValueError("port and port_file exclude each other: keep one")
+        return self
+
+
+class SizeModel(_Strict):
+    """How many servers a new fleet starts with, and the bounds of every later target."""
+
+    initial: Count
+    min: Count = 1
+    max: Count
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SizeModel:
+        if not self.min <= self.initial <= self.max:
+            raise ValueError(f"min {self.min} ≤ initial {self.initial} ≤ max {self.max} does not hold")
+        return self
+
+
+class BalancersModel(_Strict):
+    """The fleet's HAProxy VMs."""
+
+    count: Count = 1
+    template: str
+    cluster: str | None = None
+    cpu: int | None = Field(default=None, ge=1)
+    memory_gb: Positive | None = None
+    linked_clone: bool = False
+
+
+class FleetModel(_Strict):
+    """One fleet."""
+
+    folder: str
+    template: str
+    datacenter: str | None = None
+    cluster: str | None = None
+    hosts: list[str] = []
+    datastore: str | None = None
+    network: str | None = None
+    gpu_profiles: list[str] = []
+    cpu: int | None = Field(default=None, ge=1)
+    memory_gb: Positive | None = None
+    linked_clone: bool = False
+    size: SizeModel
+    addresses: Literal["dhcp"] = "dhcp"
+    balancers: BalancersModel | None = None
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> FleetModel:
+        if not self.cluster and not self.hosts:
+            raise ValueError("name a cluster, or hosts")
+        if not self.folder.strip("/"):
+            raise ValueError("folder must name a folder of the fleet's own")
+        return self
+
+
+class SiteModel(_Strict):
+    """The whole file. ``compose`` … ``strict`` are the inventory plugin's standard options."""
+
+    plugin: Literal["fleet_vsphere"]
+    vcenter: VCenterModel = VCenterModel()
+    fleets: dict[Name, FleetModel] = Field(min_length=1)
+    compose: dict[str, Any] = {}
+    groups: dict[str, Any] = {}
+    keyed_groups: list[dict[str, Any]] = []
+    strict: bool = False
+
+
+_MODELS: dict[str, type[BaseModel]] = {"vcenter": VCenterModel, "size": SizeModel, "balancers": BalancersModel}
+
+
+def sentence(error: ValidationError) -> str:
+    """The first problem of a file as one sentence, with the nearest known key where one is mistyped."""
+    problems = error.errors()
+    # A mistyped key is also a missing one: the typo says more.
+    first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
+    where = ".".join(str(part) for part in first["loc"] if part != "[key]") or "the file"
+    if first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        parents = [str(part) for part in first["loc"][:-1]]
+        parent = _MODELS.get(parents[-1]) if parents else SiteModel
+        known = sorted((parent or FleetModel).model_fields)
+        near = difflib.get_close_matches(key, known, n=1)
+        return f"{where} is not a known key; " + (f"did you mean {near[0]}?" if near else f"known are: {', '.join(known)}.")
+    if first["type"] == "missing":
+        return f"{where} is missing."
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message} (found {first['input']!r})." if first["type"] != "value_error" else f"{where}: {message}."

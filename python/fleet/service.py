@@ -10,9 +10,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fleet import plan as planning
-from fleet.controller import Controller, FirstBoot, Limits, Observation, Report
+from fleet import scale_in, scale_out
+from fleet.controller import Controller, FirstBoot, Limits, Observation
 from fleet.model import LOADBALANCER, TRITON
 from fleet.record import Record
+from fleet.report import Report
 from fleet.room import STRICT
 from fleet.site import load_site
 from fleet.vsphere.gpus import read_gpus
@@ -60,16 +62,16 @@ def present(
         return observed, plan
 
     observed, plan = planned()
-    place = controller.place(plan)
+    place = scale_out.find_place(controller, plan)
     if place and not check:
-        controller.await_earlier_clones(place)
+        scale_out.await_earlier_clones(controller, place)
         observed, plan = planned()  # always: a clone may have ended between the first look and the wait
-        place = controller.place(plan)
+        place = scale_out.find_place(controller, plan)
     if check:
         return result(controller, observed, plan, Report(changed=plan.changes))
     if not plan.changes:
         return result(controller, observed, plan, Report(changed=controller.close_requests()))
-    report = controller.apply_present(plan, place, boot, terms)
+    report = scale_out.apply(controller, plan, place, boot, terms)
     return result(controller, controller.observe(), plan, report)
 
 
@@ -105,7 +107,7 @@ def drain(
     )
     if check or not plan.changes:
         return result(controller, observed, plan, Report(changed=plan.changes))
-    report = controller.apply_drain(plan)
+    report = scale_in.drain(controller, plan)
     return result(controller, controller.observe(), plan, report)
 
 
@@ -121,7 +123,7 @@ def remove(
     nothing = not plan.remove and not (everything and observed.state.record_vm)
     if check or nothing:
         return result(controller, observed, plan, Report(changed=not nothing))
-    report = controller.apply_remove(plan, confirm=confirm, with_record=everything)
+    report = scale_in.remove(controller, plan, confirm=confirm, with_record=everything)
     return result(controller, controller.observe(), plan, report)
 
 

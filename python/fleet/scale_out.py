@@ -1,0 +1,184 @@
+"""Scaling out: clones, starts and makes first contact with what a plan says. ``fleet.service`` calls it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fleet import power
+from fleet.controller import brief
+from fleet.errors import ConnectError, WaitError
+from fleet.firstboot import guestinfo
+from fleet.model import KEY_PREFIX, member_uuid
+from fleet.report import Report
+from fleet.room import STRICT
+from fleet.ssh import scan_host_keys
+from fleet.vsphere import clone, find, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fleet.controller import Controller, FirstBoot
+    from fleet.model import Member
+    from fleet.plan import Creation, Plan
+    from fleet.room import Terms
+
+VERSION = "1"
+
+
+def find_place(controller: Controller, plan: Plan) -> find.Place | None:
+    """Look up all that a plan's clones need, before anything is written; ``None`` when it clones nothing.
+
+    Raises:
+        SiteError: ``fleet.yml`` names something that is not there.
+        NoRoomError: no host may take one of them.
+    """
+    return find.resolve(controller.session, controller.spec, plan.create, make_folder=False) if plan.create else None
+
+
+def await_earlier_clones(controller: Controller, place: find.Place) -> None:
+    """Wait for clone tasks that a killed run left behind; look again afterwards: what they made was in no bulk read.
+
+    Raises:
+        FleetError: one did not end in time.
+    """
+    sources = {place.folder_moid, *(spot.template_moid for spot in place.spots.values())}
+    tasks = clone.running_clones(controller.session, sources)
+    if not tasks:
+        return
+    outcomes = watch.wait_tasks(controller.session, tasks, timeout=controller.limits.clone, what="clone of an earlier run")
+    late = [outcome.error for outcome in outcomes.values() if isinstance(outcome.error, (WaitError, ConnectError))]
+    if late:
+        raise late[0]
+
+
+def apply(controller: Controller, plan: Plan, place: find.Place | None, boot: FirstBoot, terms: Terms = STRICT) -> Report:
+    """Take up a plan's target, clone and start what it says, and make first contact with new guests."""
+    report = Report(changed=plan.changes)
+    with report.step("record"):
+        controller.write_record(plan.record)
+    with report.step("clone"):
+        if place is not None:
+            _clone(controller, plan.create, place, boot, report)
+    born = {creation.name for creation in plan.create} - report.failures.keys()
+    names = born | {m.name for m in plan.start} | {m.name for m in plan.configure}
+    with report.step("power"):
+        _power_on(controller, plan, names, terms, report)
+    with report.step("address"):
+        _await_addresses(controller, names - report.failures.keys(), report)
+    with report.step("ssh"):
+        _first_contact(controller, names - report.failures.keys(), report)
+    _settle(controller, plan, names, report)
+    report.changed = report.changed or bool(report.created or report.started)
+    return report
+
+
+def _clone(controller: Controller, creations: Sequence[Creation], place: find.Place, boot: FirstBoot, report: Report) -> None:
+    place = replace(place, folder_moid=find.ensure_folder(controller.session, controller.spec.datacenter, controller.spec.folder))
+    requests = [_request(controller, creation, place, boot) for creation in creations]
+    outcomes = clone.clone_all(controller.session, requests, limit=controller.limits.in_flight, timeout=controller.limits.clone)
+    for name, outcome in outcomes.items():
+        if outcome.error is None:
+            report.created.append(name)
+        else:
+            report.failures[name] = str(outcome.error)
+
+
+def _request(controller: Controller, creation: Creation, place: find.Place, boot: FirstBoot) -> clone.CloneRequest:
+    own = member_uuid(controller.session.instance_uuid, controller.spec.name, creation.name)
+    keys = {
+        "name": controller.spec.name,
+        "role": creation.role,
+        "server": creation.name,
+        "uuid": own,
+        "spec": creation.shape.digest(),
+        "state": "creating",
+        "version": VERSION,
+    }
+    spot = place.of(creation)
+    return clone.CloneRequest(
+        name=creation.name,
+        template_moid=spot.template_moid,
+        folder_moid=place.folder_moid,
+        pool_moid=spot.pool_moid,
+        host_moid=spot.host_moid,
+        datastore_moid=place.datastore_moid,
+        network_moid=place.network_moid,
+        snapshot_moid=spot.snapshot_moid,
+        cpu=creation.shape.cpu,
+        memory_gb=creation.shape.memory_gb,
+        gpu_profiles=creation.profiles,
+        instance_uuid=own,
+        extra_config={f"{KEY_PREFIX}{key}": value for key, value in keys.items()},
+        guestinfo=guestinfo(name=creation.name, uuid=own, user=boot.user, authorized_keys=boot.authorized_keys),
+        annotation=f"{creation.role} of fleet {controller.spec.name}; made and removed by triton-fleet",
+    )
+
+
+def _power_on(controller: Controller, plan: Plan, names: set[str], terms: Terms, report: Report) -> None:
+    members = [m for m in controller.observe().state.members if m.confirmed and m.name in names]
+    told = power.start(controller, plan, members, terms)
+    report.started += told.names
+    report.failures.update(told.failures)
+    report.notes += told.notes
+
+
+def _await_addresses(controller: Controller, names: set[str], report: Report) -> None:
+    members = {m.name: m for m in controller.observe().state.members if m.confirmed and m.name in names}
+    missing = {m.vm.moid: m.name for m in members.values() if m.address is None}
+    if not missing:
+        return
+    found = watch.wait_addresses(controller.session, list(missing), controller.spec.network, timeout=controller.limits.address)
+    for moid, name in missing.items():
+        if moid not in found:
+            report.failures[name] = (
+                f"its guest reported no address on network {controller.spec.network or '(first card)'} within "
+                f"{controller.limits.address:.0f} s: look at its console, VMware Tools and DHCP"
+            )
+
+
+def _first_contact(controller: Controller, names: set[str], report: Report) -> None:
+    """Wait for the members' SSH servers; take down the host key of a new guest, and look at a known one's again."""
+    members = {str(m.address): m for m in controller.observe().state.members if m.confirmed and m.name in names and m.address}
+    keys = scan_host_keys(members, timeout=controller.limits.ssh) if members else {}
+    writes: dict[str, Mapping[str, str | None]] = {}
+    for address, member in members.items():
+        known = member.vm.keys.get("hostkey")
+        if address not in keys:
+            report.failures[member.name] = f"its SSH server at {address} did not answer within {controller.limits.ssh:.0f} s"
+        elif not known:
+            writes[member.vm.moid] = {"hostkey": keys[address]}
+        elif known != keys[address]:
+            report.failures[member.name] = (
+                f"the machine at {address} has another SSH host key than this VM had at first contact: find out why first"
+            )
+    controller.write_keys(writes)
+
+
+def _settle(controller: Controller, plan: Plan, names: set[str], report: Report) -> None:
+    """Write each touched member's state, ``configuring`` or ``quarantined`` with the reason; tell where servers stand."""
+    planned = {creation.name: creation for creation in plan.create if creation.gpus}
+    writes: dict[str, Mapping[str, str | None]] = {}
+    for member in controller.observe().state.members:
+        if not member.confirmed or member.name not in names:
+            continue
+        if member.name in planned and member.vm.power == "poweredOn":
+            _read_back(planned[member.name], member, report)
+        failure = report.failures.get(member.name)
+        wanted = ("quarantined", brief(failure)) if failure else ("configuring", None)
+        if (member.vm.keys.get("state"), member.vm.keys.get("reason")) != wanted:
+            writes[member.vm.moid] = {"state": wanted[0], "reason": wanted[1]}
+    controller.write_keys(writes)
+
+
+def _read_back(planned: Creation, member: Member, report: Report) -> None:
+    report.placed[member.name] = {
+        "host": member.host,
+        "gpus": [{"profile": profile, "pci_id": pci_id} for profile, pci_id in member.gpus],
+    }
+    where = sorted(pci_id for _, pci_id in member.gpus if pci_id)
+    expected = sorted(pci_id for _, pci_id in planned.gpus if pci_id)
+    if member.host != planned.host or (expected and where and where != expected):
+        report.notes.append(
+            f"{member.name} stands on {member.host} {' '.join(where)}, expected was {planned.host} {' '.join(expected)}"
+        )

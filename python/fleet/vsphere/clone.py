@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleet.errors import SiteError, VSphereError
-from fleet.gpu.catalogue import Catalogue
+from fleet.gpu.attach import DeviceGroup, FixedDevice, device_options, difference, wanted_devices
 from fleet.vsphere.api import vim
+from fleet.vsphere.attach import NOTHING_TOLD, HostDevices, device_changes, present_devices, read_host_devices
 from fleet.vsphere.collect import moid, read_all, read_some
 from fleet.vsphere.tasks import Job, Outcome, run_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from fleet.gpu.attach import PciDevice, Present
     from fleet.vsphere.session import Session
     from fleet.vsphere.tasks import Progress
-
-MIN_MMIO_GB = 64  # NVIDIA AI Enterprise's guide for ESXi: what a C-series vGPU needs at least
-_UNKNOWN_FRAME_BUFFER_GB = 48  # of a profile whose name says nothing
-_NAMED_MEMORY = re.compile(r"-(\d+)[a-z]+$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +28,10 @@ class CloneRequest:
     Attributes:
         extra_config: the member's ``fleet.*`` keys, with prefix.
         snapshot_moid: makes a linked clone of this snapshot; else the clone is full.
-        memory_gb: GiB; with GPUs all of it is reserved.
+        memory_gb: GiB; with PCI devices all of it is reserved.
+        gpu_profiles: the vGPUs it is to hold, those that the template brings included.
+        devices: the other PCI devices it is to hold; ``None`` leaves those of the template alone.
+        pins: for its first PCI devices the address of the physical GPU on which each must stand.
         guestinfo: ``guestinfo.*`` keys for the first boot.
         options: further extraConfig keys; they win over the 64-bit MMIO settings that GPUs bring.
     """
@@ -49,6 +49,8 @@ class CloneRequest:
     cpu: int | None = None
     memory_gb: float | None = None
     gpu_profiles: tuple[str, ...] = ()
+    devices: tuple[PciDevice, ...] | None = None
+    pins: tuple[str | None, ...] = ()
     guestinfo: Mapping[str, str] = field(default_factory=dict)
     annotation: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
@@ -61,24 +63,7 @@ class TemplateFacts:
     name: str
     cards: tuple[Any, ...] = ()  # its virtual network cards, by their keys
     cores_per_socket: int = 1
-
-
-def mmio_gb(profiles: Sequence[str]) -> int:
-    """64-bit MMIO space that a VM with these vGPUs needs, in GB.
-
-    Twice the sum of the frame buffers, up to the next power of two, and at least 64. The frame buffer is the catalogue's
-    word, else the number before the profile's class letter (``grid_a100-2-10c``: 10), else 48. (Sources: NVIDIA AI
-    Enterprise for vSphere, "C-series vGPU … 64-bit MMIO", rounded up to the power of two that the key expects.)
-    """
-    catalogue = Catalogue()
-    total = 0
-    for name in profiles:
-        known, named = catalogue.find(name), _NAMED_MEMORY.search(name)
-        total += known.memory_gb if known else int(named[1]) if named else _UNKNOWN_FRAME_BUFFER_GB
-    size = MIN_MMIO_GB
-    while size < 2 * total:
-        size *= 2
-    return size
+    devices: tuple[Present, ...] = ()  # its PCI devices
 
 
 def clone_spec(
@@ -86,6 +71,7 @@ def clone_spec(
     template: TemplateFacts,
     backing: Any = None,
     bind: Callable[[Any, str], Any] = lambda kind, one: kind(one),
+    told: HostDevices = NOTHING_TOLD,
 ) -> Any:
     """The CloneSpec of a request. Pure.
 
@@ -94,9 +80,10 @@ def clone_spec(
         template: facts of its template.
         backing: backing of a network card on the wanted network; ``None`` leaves the cards alone.
         bind: makes a managed object of a type and a moid.
+        told: what the host offers, for device groups and devices by address.
 
     Raises:
-        SiteError: the template has no network card.
+        SiteError: the template has no network card, or the host no such device.
     """
     location = vim.vm.RelocateSpec(pool=bind(vim.ResourcePool, request.pool_moid))
     if request.host_moid:
@@ -105,14 +92,14 @@ def clone_spec(
         location.datastore = bind(vim.Datastore, request.datastore_moid)
     if backing is not None:
         location.deviceChange = _network_change(template, backing)
-    spec = vim.vm.CloneSpec(location=location, template=False, powerOn=False, config=_config(request, template))
+    spec = vim.vm.CloneSpec(location=location, template=False, powerOn=False, config=_config(request, template, told))
     if request.snapshot_moid:
         spec.snapshot = bind(vim.vm.Snapshot, request.snapshot_moid)
         location.diskMoveType = "createNewChildDiskBacking"
     return spec
 
 
-def _config(request: CloneRequest, template: TemplateFacts) -> Any:
+def _config(request: CloneRequest, template: TemplateFacts, told: HostDevices) -> Any:
     config = vim.vm.ConfigSpec(instanceUuid=request.instance_uuid, annotation=request.annotation)
     if request.cpu:
         config.numCPUs = request.cpu
@@ -121,20 +108,25 @@ def _config(request: CloneRequest, template: TemplateFacts) -> Any:
     if request.memory_gb:
         config.memoryMB = max(4, round(request.memory_gb * 1024 / 4) * 4)  # vSphere takes multiples of 4 MB
     options = {**request.extra_config, **request.guestinfo}
-    if request.gpu_profiles:
-        config.memoryReservationLockedToMax = True
-        config.deviceChange = [_gpu_change(-100 - index, profile) for index, profile in enumerate(request.gpu_profiles)]
-        options["pciPassthru.use64bitMMIO"] = "TRUE"
-        options["pciPassthru.64bitMMIOSizeGB"] = str(mmio_gb(request.gpu_profiles))
+    options |= _attach(config, request, template, told)
     options.update(request.options)
     config.extraConfig = [vim.option.OptionValue(key=key, value=value) for key, value in options.items()]
     return config
 
 
-def _gpu_change(key: int, profile: str) -> Any:
-    backing = vim.vm.device.VirtualPCIPassthrough.VmiopBackingInfo(vgpu=profile)
-    device = vim.vm.device.VirtualPCIPassthrough(key=key, backing=backing)
-    return vim.vm.device.VirtualDeviceSpec(operation="add", device=device)
+def _attach(config: Any, request: CloneRequest, template: TemplateFacts, told: HostDevices) -> dict[str, str]:
+    """Give a clone the PCI devices that it lacks and take away those too many; returns the extraConfig that they need."""
+    left_alone = [one for one in template.devices if request.devices is None and not one.device.vgpus]
+    wanted = wanted_devices(request.gpu_profiles, request.devices or ())
+    change = difference(wanted, [one for one in template.devices if one not in left_alone])
+    after = [*(one.device for one in (*left_alone, *change.keep)), *change.add]
+    if change:
+        config.deviceChange, groups = device_changes(change, told)
+        if groups is not None:
+            config.deviceGroups = groups
+    if after:
+        config.memoryReservationLockedToMax = True
+    return device_options(after, request.pins, before=sum(len(one.keys) for one in template.devices))
 
 
 def _network_change(template: TemplateFacts, backing: Any) -> list[Any]:
@@ -186,7 +178,7 @@ def clone_all(
         VM that is, is the caller's to find out.
 
     Raises:
-        SiteError: a template has no network card.
+        SiteError: a template has no network card, or a host not the device that is wanted.
         VSphereError: a template or network is gone.
     """
     if not requests:
@@ -194,9 +186,12 @@ def clone_all(
     templates = _templates(session, {request.template_moid for request in requests})
     backings = _backings(session, {request.network_moid for request in requests if request.network_moid})
 
+    told = _host_devices(session, requests)
+
     def job(request: CloneRequest) -> Job:
         backing = backings[request.network_moid] if request.network_moid else None
-        spec = clone_spec(request, templates[request.template_moid], backing, session.object)
+        offers = told.get(request.host_moid or "", NOTHING_TOLD)
+        spec = clone_spec(request, templates[request.template_moid], backing, session.object, offers)
         source = session.object(vim.VirtualMachine, request.template_moid)
         folder = session.object(vim.Folder, request.folder_moid)
         return Job(request.name, lambda: source.CloneVM_Task(folder=folder, name=request.name, spec=spec))
@@ -230,7 +225,7 @@ def running_clones(session: Session, sources: Iterable[str]) -> dict[str, Any]:
 
 def _templates(session: Session, moids: Iterable[str]) -> dict[str, TemplateFacts]:
     objects = [session.object(vim.VirtualMachine, one) for one in sorted(moids)]
-    paths = ("name", "config.hardware.device", "config.hardware.numCoresPerSocket")
+    paths = ("name", "config.hardware.device", "config.hardware.numCoresPerSocket", "config.deviceGroups")
     facts = {}
     for item, values in read_some(session, objects, paths, tried="read templates"):
         cards = [d for d in values.get("config.hardware.device") or () if isinstance(d, vim.vm.device.VirtualEthernetCard)]
@@ -238,6 +233,7 @@ def _templates(session: Session, moids: Iterable[str]) -> dict[str, TemplateFact
             name=str(values.get("name")),
             cards=tuple(sorted(cards, key=lambda card: card.key)),
             cores_per_socket=int(values.get("config.hardware.numCoresPerSocket") or 1),
+            devices=present_devices(values.get("config.hardware.device") or (), values.get("config.deviceGroups")),
         )
     for one in objects:
         if moid(one) not in facts:
@@ -245,6 +241,16 @@ def _templates(session: Session, moids: Iterable[str]) -> dict[str, TemplateFact
                 f"clone: ManagedObjectNotFound: template {moid(one)} is no longer there", fault="ManagedObjectNotFound"
             )
     return facts
+
+
+def _host_devices(session: Session, requests: Iterable[CloneRequest]) -> dict[str, HostDevices]:
+    """What the hosts offer on which a clone is to hold a device by address or a device group, by their moids."""
+    bound = {
+        request.host_moid
+        for request in requests
+        if request.host_moid and any(isinstance(device, DeviceGroup | FixedDevice) for device in request.devices or ())
+    }
+    return {one: read_host_devices(session, one) for one in sorted(bound)}
 
 
 def _backings(session: Session, moids: set[str]) -> dict[str, Any]:

@@ -30,7 +30,8 @@ def model(policy: str) -> dict[str, Any]:
         name: str, count: int, hosts: int = 1, mode: str = "multiInstanceGpu", profiles: list[str] = PROFILES
     ) -> dict[str, Any]:
         gpus = {"model": "NVIDIA A100-PCIE-40GB", "pci": "0000:3b:00.0", "count": count, "memory_gb": 40}
-        return {"name": name, "count": hosts, "gpu_policy": policy, "gpus": [{**gpus, "mode": mode, "profiles": profiles}]}
+        number = {"count": hosts} if hosts > 1 else {}
+        return {"name": name, **number, "gpu_policy": policy, "gpus": [{**gpus, "mode": mode, "profiles": profiles}]}
 
     timed = host("esx-timed", 1, mode="sameSize", profiles=["grid_a100-10c", "grid_a100-20c"])
     template = {"folder": "templates", "cluster": "infra", "memory_gb": 16, "snapshot": "base"}

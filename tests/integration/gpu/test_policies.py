@@ -26,15 +26,20 @@ def room(site, cluster, *profiles):
 def everything_runs(answer, size):
     assert answer["failures"] == {}
     assert [s["state"] for s in answer["servers"]] == ["configuring"] * size
-    assert all(gpu["pci_id"] for entry in answer["placed"].values() for gpu in entry["gpus"])
+    for entry in answer["placed"].values():
+        # Of different profiles on several GPUs vCenter does not tell which is where.
+        assert all(gpu["pci_id"] for gpu in entry["gpus"]) or len({gpu["profile"] for gpu in entry["gpus"]}) > 1
 
 
 @pytest.mark.parametrize("profiles", [(ONE,), (TWO,), (THREE,), (FOUR,), (THREE, FOUR), (ONE, TWO)], ids=" ".join)
 def test_as_many_as_are_guaranteed_start(site, profiles):
     site.demo("pair", *profiles)
-    sure, _ = room(site, "pair", *profiles)
+    sure, at_best = room(site, "pair", *profiles)
+    assert sure
     everything_runs(site.present(size=sure), sure)
-    assert room(site, "pair", *profiles)[0] == 0
+    left = room(site, "pair", *profiles)[0]
+    # With one profile nothing is left for certain; a lucky place for the first of two may leave room for more.
+    assert left == 0 if len(profiles) == 1 else left <= at_best - sure
 
 
 def test_guaranteed_room_beside_somebody_else(site):

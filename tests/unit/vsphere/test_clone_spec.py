@@ -10,7 +10,7 @@ from pyVmomi.VmomiSupport import GetServiceVersions
 from fleet.errors import SiteError
 from fleet.vsphere.api import vim
 from fleet.vsphere.batch import keys_spec
-from fleet.vsphere.clone import CloneRequest, TemplateFacts, clone_spec, mmio_gb
+from fleet.vsphere.clone import CloneRequest, TemplateFacts, clone_spec
 
 REQUEST = CloneRequest(
     name="qa-001",
@@ -94,23 +94,6 @@ def test_older_vcenters_get_the_same_gpus(number):
 def test_a_site_may_set_its_own_mmio():
     request = replace(REQUEST, gpu_profiles=("grid_a100-40c",), options={"pciPassthru.64bitMMIOSizeGB": "512"})
     assert keys(clone_spec(request, TEMPLATE))["pciPassthru.64bitMMIOSizeGB"] == "512"
-
-
-@pytest.mark.parametrize(
-    ("profiles", "size"),
-    [
-        (("grid_a100-1-5c",), 64),
-        (("grid_a100-40c",), 128),
-        (("nvidia_h100xm-80c",), 256),
-        (("grid_a100d-7-80c",) * 2, 512),
-        (("grid_a100-4-20c", "grid_a100-3-20c"), 128),
-        (("future_x1-3-96c",), 256),
-        (("nobody knows",), 128),
-        ((), 64),
-    ],
-)
-def test_mmio_is_twice_the_frame_buffers_to_the_next_power_of_two(profiles, size):
-    assert mmio_gb(profiles) == size
 
 
 def test_sizes():

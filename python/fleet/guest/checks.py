@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,9 +33,17 @@ def cloud_init(text: str) -> str:
     return f"cloud-init is still '{status.group(1)}': guest_base_wait is too short, or it hangs (/var/log/cloud-init.log)"
 
 
-def clock(shown: Mapping[str, str], skew: float, limit: float) -> str:
-    """``timedatectl show``, and how far (in seconds) the guest's clock is from the controller's."""
-    if shown.get("NTPSynchronized") == "yes" or abs(skew) <= limit:
+def clock(seen: Mapping[str, Any], asked: float, answered: float, limit: float) -> str:
+    """The guest's clock against the controller's.
+
+    Args:
+        seen: ``epoch``, the guest's time at some moment between question and answer, and whether it is ``synchronised``.
+        asked: the controller's time when it asked, in seconds since 1970.
+        answered: the same when it had the answer.
+        limit: seconds that an unsynchronised clock may be off.
+    """
+    skew = seen["epoch"] - min(max(seen["epoch"], asked), answered)
+    if seen["synchronised"] or abs(skew) <= limit:
         return ""
     return (
         f"its clock is not synchronised and is {skew:+.0f} s off the controller's: run timesyncd or chrony in the template, "

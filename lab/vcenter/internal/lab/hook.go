@@ -27,7 +27,7 @@ func (o *methodsObject) Unlock() {}
 var redirected = map[string]map[string]bool{
 	"VirtualMachine": {
 		"CloneVM_Task": true, "ReconfigVM_Task": true, "PowerOnVM_Task": true, "PowerOffVM_Task": true, "ResetVM_Task": true,
-		"SuspendVM_Task": true, "Destroy_Task": true, "ShutdownGuest": true, "RebootGuest": true, "StandbyGuest": true,
+		"SuspendVM_Task": true, "RelocateVM_Task": true, "Destroy_Task": true, "ShutdownGuest": true, "RebootGuest": true, "StandbyGuest": true,
 	},
 	"Folder":             {"CreateVM_Task": true},
 	"Datacenter":         {"PowerOnMultiVM_Task": true},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -200,5 +201,51 @@ func TestThousands(t *testing.T) {
 	}
 	if took := time.Since(begin); took > 20*time.Second {
 		t.Errorf("it took %s", took)
+	}
+}
+
+func TestAVMThatMovedIsInNobodysListOnceItIsGone(t *testing.T) {
+	l, c := small(t)
+	ctx := context.Background()
+	folder := object.NewFolder(c, ref(t, l, "Folder", "a"))
+	task, err := object.NewVirtualMachine(c, ref(t, l, "VirtualMachine", "triton-template")).
+		Clone(ctx, folder, "mover", cloneSpec(t, l, "fleet.name", "mover"))
+	if err == nil {
+		err = task.Wait(ctx)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	vm := object.NewVirtualMachine(c, ref(t, l, "VirtualMachine", "mover"))
+	for _, e := range l.reg.All("HostSystem") { // to every host in turn, each with its own pool
+		host := e.(*simulator.HostSystem)
+		pool := l.reg.Get(*host.Parent).(*simulator.ClusterComputeResource).ResourcePool
+		task, err := vm.Relocate(ctx, types.VirtualMachineRelocateSpec{Host: &host.Self, Pool: pool}, types.VirtualMachineMovePriorityDefaultPriority)
+		if err == nil {
+			err = task.Wait(ctx)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := *l.vm(vm.Reference()).Runtime.Host; at != host.Self {
+			t.Errorf("it is on %s, not on %s", at, host.Self)
+		}
+	}
+	task, err = vm.Destroy(ctx)
+	if err == nil {
+		err = task.Wait(ctx)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range l.reg.All("HostSystem") {
+		if h := e.(*simulator.HostSystem); slices.Contains(h.Vm, vm.Reference()) {
+			t.Errorf("host %s still lists it", h.Name)
+		}
+	}
+	for _, e := range l.reg.All("ResourcePool") {
+		if p := e.(*simulator.ResourcePool); slices.Contains(p.Vm, vm.Reference()) {
+			t.Errorf("pool %s still lists it", p.Self)
+		}
 	}
 }

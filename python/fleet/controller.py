@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fleet import hostvars, observe
 from fleet.errors import FleetError, QuarantinedError
 from fleet.model import TRITON, Member
+from fleet.progress import teller
 from fleet.vsphere import batch, find, read
 from fleet.vsphere import record as records
 from fleet.vsphere.gpus import read_gpus
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from fleet.model import FleetSpec, FleetState, Host, Vm
     from fleet.record import Record
     from fleet.vsphere.session import Session
+    from fleet.vsphere.tasks import Progress
 
 REASON_LENGTH = 400
 
@@ -69,6 +72,11 @@ class Controller:
         self.session = session
         self.spec = spec
         self.limits = limits or Limits()
+        self._tell = teller()
+
+    def telling(self, step: str) -> Progress:
+        """What to hand to a batch of tasks, so that whoever watches the run sees each of them."""
+        return partial(self._tell, step)
 
     # ── observe ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -56,7 +56,12 @@ def _power_on(controller: Controller, queue: Sequence[Member], told: Started) ->
     """Power on; returns the servers that vCenter has no GPU for, their failures noted."""
     hosts = {m.name: m.vm.host for m in queue if m.gpus and m.vm.host}
     outcomes = batch.power_on_all(
-        controller.session, {m.name: m.vm.moid for m in queue}, timeout=controller.limits.power, lanes=hosts, hosts=hosts
+        controller.session,
+        {m.name: m.vm.moid for m in queue},
+        timeout=controller.limits.power,
+        lanes=hosts,
+        hosts=hosts,
+        on_progress=controller.telling("power on"),
     )
     refused = []
     for member in queue:
@@ -87,7 +92,11 @@ def _elsewhere(
         told.failures[name] += f" Planned again, and no GPU is left for it: {'; '.join(plan.reasons[1:]) or 'all are taken'}."
     moves = {name: moids[seat.host] for name, seat in seated.items() if moids[seat.host] != waiting[name].vm.host}
     moved = batch.relocate_all(
-        controller.session, {name: waiting[name].vm.moid for name in moves}, moves, timeout=controller.limits.power
+        controller.session,
+        {name: waiting[name].vm.moid for name in moves},
+        moves,
+        timeout=controller.limits.power,
+        on_progress=controller.telling("move"),
     )
     found = []
     for name, seat in seated.items():

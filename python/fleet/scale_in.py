@@ -59,7 +59,10 @@ def remove(controller: Controller, plan: Plan, *, confirm: str | None, with_reco
 def _destroy(controller: Controller, doomed: Mapping[str, str], report: Report) -> None:
     if not doomed:
         return
-    for name, outcome in batch.destroy_all(controller.session, doomed, timeout=controller.limits.power).items():
+    outcomes = batch.destroy_all(
+        controller.session, doomed, timeout=controller.limits.power, on_progress=controller.telling("destroy")
+    )
+    for name, outcome in outcomes.items():
         if outcome.error is None:
             report.removed.append(name)
         else:

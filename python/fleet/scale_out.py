@@ -76,7 +76,13 @@ def apply(controller: Controller, plan: Plan, place: find.Place | None, boot: Fi
 def _clone(controller: Controller, creations: Sequence[Creation], place: find.Place, boot: FirstBoot, report: Report) -> None:
     place = replace(place, folder_moid=find.ensure_folder(controller.session, controller.spec.datacenter, controller.spec.folder))
     requests = [_request(controller, creation, place, boot) for creation in creations]
-    outcomes = clone.clone_all(controller.session, requests, limit=controller.limits.in_flight, timeout=controller.limits.clone)
+    outcomes = clone.clone_all(
+        controller.session,
+        requests,
+        limit=controller.limits.in_flight,
+        timeout=controller.limits.clone,
+        on_progress=controller.telling("clone"),
+    )
     for name, outcome in outcomes.items():
         if outcome.error is None:
             report.created.append(name)

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import ansible_runner
 
 from fleet.errors import FleetError
+from fleet.progress import VARIABLE, Event, Follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,6 +72,7 @@ def run_playbook(
     check: bool = False,
     verbosity: int = 0,
     on_step: Callable[[Step], None] | None = None,
+    on_progress: Callable[[Event, float], None] | None = None,
 ) -> Outcome:
     """Run ``playbooks/NAME.yml`` and wait for it.
 
@@ -80,29 +83,33 @@ def run_playbook(
         check: ``--check --diff``.
         verbosity: number of ``-v``.
         on_step: told about each task that ended on a host, while the run goes on.
+        on_progress: told about what a module that works on many VMs does, and the seconds that it took (``fleet.progress``).
     """
     root = project_root()
     folder = _run_folder(root, name)
     outcome = Outcome(exit_code=0, log=folder / "artifacts" / "run" / "stdout", seconds=0.0)
     handler = _Handler(outcome, on_step)
     begin = time.monotonic()
-    runner = ansible_runner.run(
-        private_data_dir=str(folder),
-        ident="run",
-        project_dir=str(root),
-        playbook=f"playbooks/{name}.yml",
-        inventory=str(inventory),
-        extravars=dict(extra_vars),
-        cmdline="--check --diff" if check else None,
-        verbosity=verbosity or None,
-        envvars={
-            "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-            "ANSIBLE_FORCE_COLOR": "False",
-        },
-        event_handler=handler,
-        quiet=True,
-    )
+    told = folder / "progress"
+    with Follow(told, on_progress) if on_progress else nullcontext():
+        runner = ansible_runner.run(
+            private_data_dir=str(folder),
+            ident="run",
+            project_dir=str(root),
+            playbook=f"playbooks/{name}.yml",
+            inventory=str(inventory),
+            extravars=dict(extra_vars),
+            cmdline="--check --diff" if check else None,
+            verbosity=verbosity or None,
+            envvars={
+                "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
+                "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+                "ANSIBLE_FORCE_COLOR": "False",
+                VARIABLE: str(told),
+            },
+            event_handler=handler,
+            quiet=True,
+        )
     outcome.seconds = round(time.monotonic() - begin, 1)
     if runner.status == "canceled":
         outcome.exit_code = 130

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fleet.cli.common import Choice
+    from fleet.progress import Event
 
 QUIET_SECONDS = 0.15  # includes, asserts and add_host say nothing to a reader
 MARKS = {"ok": "[green]✓[/]", "changed": "[yellow]●[/]", "failed": "[red]✗[/]", "unreachable": "[red]✗[/]"}
@@ -43,6 +44,7 @@ def run(
         check=check,
         verbosity=verbosity,
         on_step=show,
+        on_progress=None if as_json else _print_progress,
     )
     result = outcome.results.get("fleet_server", {})
     if as_json:
@@ -52,6 +54,12 @@ def run(
     if outcome.exit_code:
         sys.exit(outcome.exit_code)
     return outcome
+
+
+def _print_progress(event: Event, seconds: float) -> None:
+    mark = {"success": "[green]✓[/]", "error": "[red]✗[/]"}.get(event.state, "[dim]…[/]")
+    percent = f" {event.percent} %" if event.percent and event.state == "running" else ""
+    out.print(f"{mark} {escape(event.name):<24} {escape(event.step)}{percent} [dim]{seconds:.1f} s[/]")
 
 
 def _print_step(step: Step) -> None:

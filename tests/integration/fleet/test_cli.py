@@ -72,6 +72,16 @@ def test_exit_codes(site, command, code, said):
     assert site.writes(mark) == []
 
 
+def test_what_vcenter_does_is_shown_vm_by_vm(site):
+    site.grown()
+    told = site.fleet("destroy", "--yes")
+    assert told.code == 0, told.text
+    assert [line.split()[1:3] for line in told.out.splitlines() if " destroy " in line and line.startswith("✓ demo-")] == [
+        ["demo-001", "destroy"],
+        ["demo-state", "destroy"],
+    ]
+
+
 def test_a_run_that_does_not_fit_ends_with_the_modules_code(site):
     told = site.fleet("add-vm", "--count", "9", "--check")
     assert told.code == 6, told.text

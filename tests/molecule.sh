@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Molecule scenarios on one lab. Without arguments all of them; each prints its seconds.
+# Molecule scenarios on one lab. Without arguments all of them; each prints its seconds against its budget (molecule/README.md).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH" ANSIBLE_CONFIG="$PWD/ansible.cfg"
@@ -11,11 +11,24 @@ if [ $# -gt 0 ]; then scenarios=("$@"); else
     done
 fi
 fleet lab up
+passed=0
 failed=()
+finished() { # verdict, name, seconds
+    local budget
+    budget=$(sed -n 's/^# Budget: \([0-9]*\) s.*/\1/p' "molecule/$2/molecule.yml" 2>/dev/null || true)
+    printf 'molecule %-20s %s in %s s (budget %s s)\n' "$2" "$1" "$3" "${budget:-not set}"
+    if [ "$1" = passed ]; then passed=$((passed + 1)); else failed+=("$2"); fi
+}
 for name in "${scenarios[@]}"; do
     begun=$SECONDS
-    if molecule test -s "$name"; then verdict=passed; else verdict=FAILED; failed+=("$name"); fi
-    printf 'molecule %-20s %s in %s s\n' "$name" "$verdict" "$((SECONDS - begun))"
+    if molecule test -s "$name"; then verdict=passed; else verdict=FAILED; fi
+    finished $verdict "$name" $((SECONDS - begun))
 done
-printf '%s passed, %s failed\n' "$((${#scenarios[@]} - ${#failed[@]}))" "${#failed[@]}"
+
+# The VMs that scenarios of single roles share go with the last of them; then no fleet of the scenarios has a member left.
+fleet destroy --site molecule/inventory --fleet roles --yes >/dev/null || failed+=("the fleet roles")
+left=$(fleet status --site molecule/inventory --json | python3 -c 'import json, sys
+print(*(m["name"] for f in json.load(sys.stdin)["fleets"] for m in f["servers"] + f["balancers"]))')
+[ -z "$left" ] || { printf 'left behind: %s\n' "$left"; failed+=("members left"); }
+printf '%s passed, %s failed%s\n' "$passed" "${#failed[@]}" "${failed[*]:+: ${failed[*]}}"
 [ ${#failed[@]} -eq 0 ]

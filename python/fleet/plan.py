@@ -188,8 +188,8 @@ def plan_drain(
 ) -> Plan:
     """Choose servers to retire and lower the target by them; never adds anything.
 
-    A retirement that was begun and not finished (members in state ``draining``) is finished first and counts:
-    asking again for one server less does not retire a second one.
+    A retirement that was begun and not finished is finished first and counts: members in state ``draining``, and as many
+    more as stand above the record's target. Asking again for two servers less does not retire a third one.
 
     Args:
         spec: what git wants; the target never falls below ``spec.size.min``.
@@ -213,8 +213,11 @@ def plan_drain(
     if names:
         chosen = _named(spec, servers, names)
     else:
-        wanted = len(servers) - size if size is not None else (count if count is not None else len(draining))
-        wanted = max(wanted, 0)
+        if size is not None:
+            wanted = max(len(servers) - size, 0)
+        else:
+            begun = len(draining) + max(len(serving) - record.target, 0)
+            wanted = min(count, begun) if count is not None and begun else count or 0
         ranked = sorted(serving, key=lambda m: (m.state == "ready", _age(m, order)))
         chosen = [*draining, *ranked][: max(wanted, len(draining))]
     fresh = [m for m in chosen if m.state != "draining"]

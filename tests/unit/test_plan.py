@@ -142,3 +142,24 @@ def test_any_history_keeps_the_bounds_and_never_reuses_a_name(history: list[tupl
         servers = [m for m in members.values() if m.role == TRITON]
         assert SPEC.size.min <= len(servers) == plan.target <= SPEC.size.max
         assert not planning.plan_present(SPEC, record, fleet(*members.values())).changes
+
+
+@pytest.mark.parametrize(
+    ("draining", "serving", "target", "count", "gone"),
+    [
+        (0, 4, 2, 2, ["demo-004", "demo-003"]),  # the record was lowered, nothing marked
+        (1, 3, 2, 2, ["demo-004", "demo-003"]),  # one of two marked
+        (2, 2, 2, 2, ["demo-003", "demo-004"]),  # both
+        (1, 2, 2, 2, ["demo-003"]),  # one destroyed already: not a third one on top
+        (0, 2, 2, 1, ["demo-002"]),  # nothing begun: a new wish
+        (0, 3, 1, 1, ["demo-003"]),  # never more than is asked for
+    ],
+)
+def test_a_retirement_killed_anywhere_takes_no_more_than_was_asked(
+    draining: int, serving: int, target: int, count: int, gone: list[str]
+) -> None:
+    servers = [member(f"demo-00{n}") for n in range(1, serving + 1)]
+    servers += [member(f"demo-00{n}", state="draining") for n in range(serving + 1, serving + draining + 1)]
+    plan = planning.plan_drain(SPEC, Record(target=target, highest=4), fleet(*servers), count=count)
+    assert sorted(m.name for m in plan.drain) == sorted(gone)
+    assert plan.target == min(target, serving + draining - len(gone))

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fleet import hostvars, observe
-from fleet.errors import FleetError, QuarantinedError
+from fleet.errors import ConflictError, FleetError, QuarantinedError
 from fleet.model import TRITON, Member
 from fleet.progress import teller
 from fleet.vsphere import batch, find, read
@@ -109,8 +109,13 @@ class Controller:
         observed = self.observe()
         if observed.state.record_vm is None:
             folder = find.ensure_folder(self.session, self.spec.datacenter, self.spec.folder)
-            records.create_record(self.session, self.spec, folder, wanted)
-        elif observed.record != wanted:
+            try:
+                records.create_record(self.session, self.spec, folder, wanted)
+            except ConflictError:  # a killed run's task may have made it meanwhile
+                observed = self.observe()
+                if observed.state.record_vm is None:
+                    raise
+        if observed.state.record_vm is not None and observed.record != wanted:
             records.update_record(self.session, observed.state.record_vm.moid, lambda now: _merge(now, wanted))
 
     def write_keys(self, writes: Mapping[str, Mapping[str, str | None]]) -> None:

@@ -308,6 +308,20 @@ def _creations(spec: FleetSpec, state: FleetState, role: str, missing: int, high
     return tuple(creations), highest
 
 
+def renamed(spec: FleetSpec, record: Record, state: FleetState, taken: Sequence[Creation]) -> tuple[list[Creation], Record]:
+    """Creations whose names were taken under the next numbers, in the same places, and the record that gives them out."""
+    fresh: list[Creation] = []
+    for creation in taken:
+        if creation.role == LOADBALANCER:
+            named, highest = _creations(spec, state, LOADBALANCER, 1, record.highest_balancer)
+            record = replace(record, highest_balancer=highest)
+        else:
+            named, highest = _creations(spec, state, creation.role, 1, record.highest)
+            record = replace(record, highest=highest)
+        fresh.append(replace(creation, name=named[0].name))
+    return fresh, record
+
+
 def _seated(
     spec: FleetSpec, creations: tuple[Creation, ...], state: FleetState, gpus: GpuSite, terms: Terms
 ) -> tuple[Creation, ...]:

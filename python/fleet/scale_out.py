@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fleet import power
 from fleet.controller import brief
+from fleet.duplicates import clone_under_free_names
 from fleet.errors import ConnectError, WaitError
 from fleet.firstboot import guestinfo
 from fleet.model import KEY_PREFIX, member_uuid
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fleet.model import Member
     from fleet.plan import Creation, Plan
     from fleet.room import Terms
+    from fleet.vsphere.tasks import Outcome
 
 VERSION = "1"
 
@@ -59,7 +61,7 @@ def apply(controller: Controller, plan: Plan, place: find.Place | None, boot: Fi
         controller.write_record(plan.record)
     with report.step("clone"):
         if place is not None:
-            _clone(controller, plan.create, place, boot, report)
+            plan = replace(plan, create=tuple(_clone(controller, plan.create, place, boot, report)))
     born = {creation.name for creation in plan.create} - report.failures.keys()
     names = born | {m.name for m in plan.start} | {m.name for m in plan.configure}
     with report.step("power"):
@@ -73,24 +75,33 @@ def apply(controller: Controller, plan: Plan, place: find.Place | None, boot: Fi
     return report
 
 
-def _clone(controller: Controller, creations: Sequence[Creation], place: find.Place, boot: FirstBoot, report: Report) -> None:
+def _clone(
+    controller: Controller, creations: Sequence[Creation], place: find.Place, boot: FirstBoot, report: Report
+) -> list[Creation]:
+    """Clone; returns the creations under the names that they got."""
     place = replace(place, folder_moid=find.ensure_folder(controller.session, controller.spec.datacenter, controller.spec.folder))
-    requests = [_request(controller, creation, place, boot) for creation in creations]
-    outcomes = clone.clone_all(
-        controller.session,
-        requests,
-        limit=controller.limits.in_flight,
-        timeout=controller.limits.clone,
-        on_progress=controller.telling("clone"),
-    )
-    for name, outcome in outcomes.items():
+
+    def clone_all(some: Mapping[Creation, str]) -> Mapping[str, Outcome]:
+        return clone.clone_all(
+            controller.session,
+            [_request(controller, creation, place.spots[planned], place, boot) for creation, planned in some.items()],
+            limit=controller.limits.in_flight,
+            timeout=controller.limits.clone,
+            on_progress=controller.telling("clone"),
+        )
+
+    ended = clone_under_free_names(controller, creations, clone_all, lambda: await_earlier_clones(controller, place), report)
+    for creation, outcome in ended:
         if outcome.error is None:
-            report.created.append(name)
+            report.created.append(creation.name)
         else:
-            report.failures[name] = str(outcome.error)
+            report.failures[creation.name] = str(outcome.error)
+    return [creation for creation, _ in ended]
 
 
-def _request(controller: Controller, creation: Creation, place: find.Place, boot: FirstBoot) -> clone.CloneRequest:
+def _request(
+    controller: Controller, creation: Creation, spot: find.Spot, place: find.Place, boot: FirstBoot
+) -> clone.CloneRequest:
     own = member_uuid(controller.session.instance_uuid, controller.spec.name, creation.name)
     keys = {
         "name": controller.spec.name,
@@ -101,7 +112,6 @@ def _request(controller: Controller, creation: Creation, place: find.Place, boot
         "state": "creating",
         "version": VERSION,
     }
-    spot = place.of(creation)
     return clone.CloneRequest(
         name=creation.name,
         template_moid=spot.template_moid,

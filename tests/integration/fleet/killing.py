@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fleet import service
 from fleet.lab.build import build_vcenter
 from fleet.vsphere import read
 

@@ -39,6 +39,6 @@ def test_killed_at_every_write_and_run_again(scenario, tmp_path, capsys):
     wrong = {point: why for one in told for point, why in one["wrong"].items()}
     points = sum(one["points"] for one in told)
     with capsys.disabled():
-        print(f"\n{scenario}: {len(WRITES[scenario])} writes, killed at {points} points, {len(wrong)} went wrong ", end="")
+        print(f"\n{scenario}: {len(WRITES[scenario])} writes, killed at {points} points, {len(wrong)} went wrong ", end="")  # noqa: T201
     assert [one["writes"] for one in told] == [WRITES[scenario]] * SHARES
     assert wrong == {}, "\n".join(one["stderr"] for one in told)

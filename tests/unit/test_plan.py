@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet import plan as planning
@@ -117,6 +117,7 @@ def test_an_unconfirmed_vm_is_shown_and_left_alone() -> None:
     assert planning.plan_destroy(SPEC, Record(target=1), state).remove == (BALANCER,)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.tuples(st.just("add"), st.integers(1, 3)), st.tuples(st.just("remove"), st.integers(1, 2))), max_size=8)
 )

@@ -24,7 +24,8 @@ from fleet.controller import FirstBoot, Limits
 from fleet.lab.build import build_vcenter
 from fleet.site import load_site
 
-from ..lab.conftest import done, running  # noqa: TID252  pytest's own packages
+from ..lab.conftest import done  # noqa: TID252  pytest's own packages
+from .role import USER, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -116,7 +117,7 @@ class Site:
         connection = {
             "host": self.vcenter.host,
             "port": self.vcenter.port,
-            "username": self.vcenter.user,
+            "username": USER,
             "password_file": "../secret/password",
             "ca_file": str(self.vcenter.ca),
         }

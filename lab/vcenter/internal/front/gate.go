@@ -18,8 +18,8 @@ type Inventory interface {
 	Learn(session, user string)
 	FailedTask(session string, this types.ManagedObjectReference, method string, fault types.BaseMethodFault, text string) types.ManagedObjectReference
 	WaitTask(ref types.ManagedObjectReference, limit time.Duration)
-	// Denied says which privilege a user lacks for a method, "" for none.
-	Denied(user, method, kind string, write bool) string
+	// Denied says which privilege a user lacks for a write, "" for none; fields are those that its specification sets.
+	Denied(user, method, kind string, fields func() []string) string
 }
 
 // Gate is the HTTP handler in front of the simulator's.
@@ -82,11 +82,12 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	known := key != "" && user != ""
-	if privilege := g.Inventory.Denied(user, method, this.Type, call.Write); known && privilege != "" {
-		writeFault(w, &types.NoPermission{Object: &this, PrivilegeId: privilege}, "Permission to perform this operation was denied.")
-		g.Calls.outcome(call, "NoPermission")
-		return
+	if key != "" && user != "" && call.Write {
+		if privilege := g.Inventory.Denied(user, method, this.Type, func() []string { return specFields(body) }); privilege != "" {
+			writeFault(w, &types.NoPermission{Object: &this, PrivilegeId: privilege}, "Permission to perform this operation was denied.")
+			g.Calls.outcome(call, "NoPermission")
+			return
+		}
 	}
 	if f := g.Rules.fault(method, call.Name); f != nil && g.inject(w, f, call, key, this) {
 		return

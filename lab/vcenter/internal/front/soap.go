@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/vmware/govmomi/vim25/types"
@@ -46,6 +47,33 @@ func parse(body []byte) (method string, this types.ManagedObjectReference, login
 			}
 		case start.Name.Local == "userName":
 			return method, this, text(dec)
+		}
+	}
+}
+
+// specFields lists the fields that a request's specification sets: the elements right below <spec> and <config>, and what is
+// done to devices as deviceChange.add, .edit or .remove. Where a clone goes (<location>) is no field of its hardware.
+func specFields(body []byte) []string {
+	var found, path []string
+	dec := stdxml.NewDecoder(bytes.NewReader(body))
+	for {
+		token, err := dec.Token()
+		if err != nil {
+			return found
+		}
+		switch t := token.(type) {
+		case stdxml.StartElement:
+			path = append(path, t.Name.Local)
+			if slices.Contains(path, "location") || len(path) < 2 {
+				continue
+			}
+			if parent := path[len(path)-2]; parent == "spec" || parent == "config" {
+				found = append(found, t.Name.Local)
+			} else if t.Name.Local == "operation" && parent == "deviceChange" {
+				found = append(found, "deviceChange."+text(dec))
+			}
+		case stdxml.EndElement:
+			path = path[:len(path)-1]
 		}
 	}
 }

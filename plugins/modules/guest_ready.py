@@ -115,10 +115,10 @@ class Guest:
 
     def cloud_init(self):
         def ask():
-            problem = check.cloud_init(self.run("cloud-init", "status")[1])
+            problem = check.cloud_init(*self.run("cloud-init", "status")[:2])
             return problem if "still" in problem else ""
 
-        return self.until(ask) or check.cloud_init(self.run("cloud-init", "status")[1])
+        return self.until(ask) or check.cloud_init(*self.run("cloud-init", "status")[:2])
 
     def time(self):
         out = self.run("timedatectl", "show")[1]

@@ -14,7 +14,7 @@ from fleet.model import KEY_PREFIX, member_uuid
 from fleet.report import Report
 from fleet.room import STRICT
 from fleet.ssh import scan_host_keys
-from fleet.vsphere import clone, find, watch
+from fleet.vsphere import clone, find, templates, watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,10 +32,14 @@ def find_place(controller: Controller, plan: Plan) -> find.Place | None:
     """Look up all that a plan's clones need, before anything is written; ``None`` when it clones nothing.
 
     Raises:
-        SiteError: ``fleet.yml`` names something that is not there.
+        SiteError: ``fleet.yml`` names something that is not there, or a template that cannot hold what is asked.
         NoRoomError: no host may take one of them.
     """
-    return find.resolve(controller.session, controller.spec, plan.create, make_folder=False) if plan.create else None
+    if not plan.create:
+        return None
+    place = find.resolve(controller.session, controller.spec, plan.create, make_folder=False)
+    templates.require_fit(controller.session, controller.spec, plan.create, place)
+    return place
 
 
 def await_earlier_clones(controller: Controller, place: find.Place) -> None:

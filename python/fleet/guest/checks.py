@@ -23,8 +23,10 @@ class Gpu:
     license: str  # the driver's own words, empty when it has none to say
 
 
-def cloud_init(text: str) -> str:
-    """``cloud-init status``: ``done`` and ``disabled`` will do."""
+def cloud_init(code: int, text: str) -> str:
+    """``cloud-init status``: ``done`` and ``disabled`` will do; ``code`` 127: there is none."""
+    if code == 127:  # noqa: PLR2004  the shell's own "command not found"
+        return "there is no cloud-init, which makes the first boot: install it, with its VMware data source, in the template"
     status = re.search(r"^status:\s*(\S+)", text, re.MULTILINE)
     if status is None or status.group(1) in ("done", "disabled", "degraded"):
         return ""

@@ -171,8 +171,11 @@ class Control:
         folder: str = "",
         gpu_profiles: Sequence[str] = (),
         power: Literal["on", "off"] = "on",
+        image: str = "",
+        network: str = "",
+        extra_config: Mapping[str, str] | None = None,
     ) -> None:
-        """Add somebody else's VM; powered on, it takes its places on the GPUs."""
+        """Add somebody else's VM; powered on, it takes its places on the GPUs. With an image it is a guest."""
         vm = {
             "name": name,
             "cluster": cluster,
@@ -180,6 +183,9 @@ class Control:
             "folder": folder,
             "gpu_profiles": list(gpu_profiles),
             "power": power,
+            "image": image,
+            "network": network,
+            "extra_config": dict(extra_config or {}),
         }
         self._send("POST", "/vms", vm)
 

@@ -34,7 +34,11 @@ GPU 00000000:02:01.0
     ],
 )
 def test_cloud_init(text: str, fit: bool) -> None:  # noqa: FBT001
-    assert (checks.cloud_init(text) == "") is fit
+    assert (checks.cloud_init(0, text) == "") is fit
+
+
+def test_a_template_without_cloud_init_is_named() -> None:
+    assert "there is no cloud-init" in checks.cloud_init(127, "")
 
 
 def test_a_clock_is_synchronised_or_close() -> None:

@@ -60,14 +60,17 @@ func (c *Control) Handler() http.Handler {
 
 // intruder is somebody else's VM, as POST /vms describes it.
 type intruder struct {
-	Name        string   `json:"name"`
-	Folder      string   `json:"folder"`
-	Cluster     string   `json:"cluster"`
-	Host        string   `json:"host"`
-	Power       string   `json:"power"`
-	CPU         int32    `json:"cpu"`
-	MemoryGB    int64    `json:"memory_gb"`
-	GPUProfiles []string `json:"gpu_profiles"`
+	Name        string            `json:"name"`
+	Folder      string            `json:"folder"`
+	Cluster     string            `json:"cluster"`
+	Host        string            `json:"host"`
+	Power       string            `json:"power"`
+	CPU         int32             `json:"cpu"`
+	MemoryGB    int64             `json:"memory_gb"`
+	GPUProfiles []string          `json:"gpu_profiles"`
+	Image       string            `json:"image"`
+	Network     string            `json:"network"`
+	ExtraConfig map[string]string `json:"extra_config"`
 }
 
 func (v intruder) vm() site.VM {
@@ -75,7 +78,7 @@ func (v intruder) vm() site.VM {
 		v.Power = "on"
 	}
 	return site.VM{Name: v.Name, Folder: v.Folder, Cluster: v.Cluster, Host: v.Host, Power: v.Power, CPU: v.CPU, MemoryGB: v.MemoryGB,
-		GPUProfiles: v.GPUProfiles}
+		GPUProfiles: v.GPUProfiles, Image: v.Image, Network: v.Network, ExtraConfig: v.ExtraConfig}
 }
 
 type hostState struct {

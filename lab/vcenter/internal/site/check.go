@@ -83,7 +83,7 @@ func (dc *Datacenter) check() error {
 			return fmt.Errorf("templates: one has no name")
 		}
 		if err := firstError(oneOf(where+": cluster", t.Cluster, dc.clusterNames()...), oneOf(where+": datastore", t.Datastore, stores...),
-			oneOf(where+": network", t.Network, nets...), oneOf(where+": firmware", t.Firmware, "efi", "bios")); err != nil {
+			oneOf(where+": network", t.Network, append(slices.Clone(nets), "none")...), oneOf(where+": firmware", t.Firmware, "efi", "bios")); err != nil {
 			return err
 		}
 	}
@@ -150,7 +150,7 @@ func (v VM) check(dc *Datacenter, stores, nets []string) error {
 		return fmt.Errorf("vms: one has no name")
 	}
 	if err := firstError(oneOf(where+": cluster", v.Cluster, dc.clusterNames()...), oneOf(where+": datastore", v.Datastore, stores...),
-		oneOf(where+": network", v.Network, append(nets, "none")...), oneOf(where+": power", v.Power, "on", "off"),
+		oneOf(where+": network", v.Network, append(slices.Clone(nets), "none")...), oneOf(where+": power", v.Power, "on", "off"),
 		oneOf(where+": connection", v.Connection, "connected", "disconnected", "inaccessible", "invalid", "orphaned")); err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from fleet.pool import as_address, as_addresses
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -37,6 +39,19 @@ def guest_addresses(reported: Iterable[GuestNic], nics: Sequence[Nic], network: 
             if version:
                 found.append((index, version, text))
     return tuple(text for _, _, text in sorted(found, key=lambda item: item[:2]))
+
+
+def own_address(reported: Sequence[str], *, allotted: str = "") -> str | None:
+    """The address by which a VM is reached: the best that it reports, or where one was allotted to it that one and no other.
+
+    Args:
+        reported: what ``guest_addresses`` found.
+        allotted: the VM's ``fleet.address``; the first address in it is the one to be reached by.
+    """
+    wanted = as_address(allotted.split(maxsplit=1)[0]) if allotted.split() else None
+    if wanted is None:
+        return reported[0] if reported else None
+    return str(wanted) if wanted in as_addresses(reported) else None
 
 
 def _usable(text: str) -> int | None:

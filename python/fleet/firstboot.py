@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 def guestinfo(*, name: str, uuid: str, user: str, authorized_keys: Sequence[str]) -> Mapping[str, str]:
     """The ``guestinfo.*`` keys of a new VM: its hostname and the SSH keys of the user that administers it."""
-    metadata = {"instance-id": uuid, "local-hostname": name}
     userdata = {
         "hostname": name,
         "preserve_hostname": False,
@@ -32,11 +31,25 @@ def guestinfo(*, name: str, uuid: str, user: str, authorized_keys: Sequence[str]
         "ssh_pwauth": False,
     }
     return {
-        "guestinfo.metadata": _encode(json.dumps(metadata)),
-        "guestinfo.metadata.encoding": "base64",
+        **metadata(name=name, uuid=uuid),
         "guestinfo.userdata": _encode("#cloud-config\n" + json.dumps(userdata)),
         "guestinfo.userdata.encoding": "base64",
     }
+
+
+def metadata(*, name: str, uuid: str, network: Mapping[str, Any] | None = None) -> Mapping[str, str]:
+    """The ``guestinfo.metadata`` keys of a new VM.
+
+    Args:
+        name: its hostname.
+        uuid: its identity; another one would make cloud-init take the next boot for a first one.
+        network: its network as cloud-init's network configuration, version 2 (``pool.network_config``); without, the guest
+            asks DHCP, or does what its template says.
+    """
+    document: dict[str, Any] = {"instance-id": uuid, "local-hostname": name}
+    if network:
+        document |= {"network": _encode(json.dumps(network)), "network.encoding": "base64"}
+    return {"guestinfo.metadata": _encode(json.dumps(document)), "guestinfo.metadata.encoding": "base64"}
 
 
 def _encode(text: str) -> str:

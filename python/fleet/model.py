@@ -15,15 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from fleet.pool import Pool
+
 TRITON: Final = "triton"
 LOADBALANCER: Final = "loadbalancer"
 RECORD: Final = "record"
 
 #: What a member's extraConfig may hold, each key without its ``fleet.`` prefix (contract.md).
-MEMBER_KEYS: Final = ("name", "role", "server", "uuid", "spec", "state", "reason", "hostkey", "version")
+MEMBER_KEYS: Final = ("name", "role", "server", "uuid", "spec", "state", "reason", "hostkey", "address", "version")
 #: The record's own key beside those: its JSON document.
 RECORD_KEY: Final = "record"
 KEY_PREFIX: Final = "fleet."
+
+#: How a new guest learns its name, network and keys: by cloud-init from guestinfo, or by vSphere's own customization (LinuxPrep).
+CLOUD_INIT: Final = "cloud-init"
+CUSTOMIZATION: Final = "customization"
 
 STATES: Final = ("creating", "configuring", "ready", "draining", "stopped", "quarantined", "unconfirmed")
 
@@ -77,6 +83,9 @@ class FleetSpec:
     datacenter: str | None = None
     datastore: str | None = None
     network: str | None = None
+    pool: Pool | None = None  # None: the guests get their addresses by DHCP
+    first_boot: str = CLOUD_INIT
+    domain: str | None = None
 
     def shape(self, role: str) -> Shape:
         """The shape of a role's VMs."""

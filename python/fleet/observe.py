@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fleet.addresses import guest_addresses
+from fleet.addresses import guest_addresses, own_address
 from fleet.model import LOADBALANCER, RECORD, STATES, TRITON, FleetState, Member, Vm, member_uuid
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _member(
     network: str | None,
 ) -> Member:
     own = devices.get(vm.moid)
-    addresses = guest_addresses(vm.guest_nics, own.nics if own else (), network)
+    reported = guest_addresses(vm.guest_nics, own.nics if own else (), network)
     role = vm.keys.get("role", "")
     state, reason = _state(vm, role, vcenter_uuid)
     return Member(
@@ -85,7 +85,7 @@ def _member(
         state=state,
         reason=reason,
         vm=vm,
-        address=addresses[0] if addresses else None,
+        address=own_address(reported, allotted=vm.keys.get("address", "")),
         host=host_names.get(vm.host or ""),
         gpus=_gpus(own.gpu_profiles if own else (), seats.get(vm.moid, [])),
     )

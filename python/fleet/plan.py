@@ -32,6 +32,7 @@ class Creation:
         gpus: its vGPUs in the order of attachment: the profile as the host spells it, and the expected GPU's address.
         turn: its place in the host's order of power-ons.
         certain: whether it fits wherever vCenter puts it and those before it.
+        addresses: of the fleet's pool, allotted to it; none where the site uses DHCP.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Creation:
     gpus: tuple[tuple[str, str | None], ...] = ()
     turn: int = 0
     certain: bool = True
+    addresses: tuple[str, ...] = ()
 
     @property
     def profiles(self) -> tuple[str, ...]:
@@ -50,7 +52,7 @@ class Creation:
     def line(self) -> str:
         """What is planned, for people."""
         gpus = " + ".join(f"{profile}{f' @ {pci_id}' if pci_id else ''}" for profile, pci_id in self.gpus)
-        where = f" on {self.host}" if self.host else ""
+        where = (f" on {self.host}" if self.host else "") + (f" as {', '.join(self.addresses)}" if self.addresses else "")
         sure = "" if self.certain else ", possible, not certain"
         what = gpus or " + ".join(self.shape.gpu_profiles) or "no GPU"
         return f"+ clone {self.name} ({self.role}, {what}{sure}) from {self.shape.template}{where}"
@@ -103,6 +105,7 @@ class Plan:
                     "gpus": list(c.profiles),
                     "expected": [{"profile": profile, "pci_id": pci_id} for profile, pci_id in c.gpus],
                     "certain": c.certain,
+                    "addresses": list(c.addresses),
                 }
                 for c in self.create
             ],

@@ -143,4 +143,7 @@ def _spec(name: str, model: FleetModel) -> FleetSpec:
         datacenter=model.datacenter,
         datastore=model.datastore,
         network=model.network,
+        pool=model.addresses.pool() if model.addresses else None,
+        first_boot=model.first_boot,
+        domain=model.domain,
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress, ValidationError, model_validator
+
+from fleet.pool import Pool, Range, parse_range
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -59,6 +62,49 @@ class BalancersModel(_Strict):
     linked_clone: bool = False
 
 
+class RangeModel(_Strict):
+    """Addresses of one family that the fleet hands out itself."""
+
+    range: str
+    prefix: int
+    gateway: str | None = None
+
+    @model_validator(mode="after")
+    def _sound(self) -> RangeModel:
+        self.parsed()
+        return self
+
+    def parsed(self) -> Range:
+        """The range as a value."""
+        return parse_range(self.range, self.prefix, self.gateway)
+
+
+class AddressesModel(RangeModel):
+    """The fleet's address pool; ``range`` may be of either family, ``ipv6`` adds the second one."""
+
+    ipv6: RangeModel | None = None
+    dns: list[IPvAnyAddress] = []
+    search: list[str] = []
+    probe: bool = True
+
+    @model_validator(mode="after")
+    def _two_families(self) -> AddressesModel:
+        if self.ipv6 and {self.parsed().version, self.ipv6.parsed().version} != {4, 6}:
+            raise ValueError("range is of IPv4 and ipv6.range of IPv6, or there is only range")
+        return self
+
+    def pool(self) -> Pool:
+        """The pool as a value."""
+        ranges = (self.parsed(), self.ipv6.parsed()) if self.ipv6 else (self.parsed(),)
+        return Pool(ranges, tuple(str(one) for one in self.dns), tuple(self.search), self.probe)
+
+
+def _dhcp_or_pool(value: Any) -> Any:
+    if isinstance(value, str) and value != "dhcp":
+        raise ValueError(f"{value!r} is neither dhcp nor a pool {{range, prefix, gateway, dns}}")
+    return None if value == "dhcp" else value
+
+
 class FleetModel(_Strict):
     """One fleet."""
 
@@ -74,7 +120,9 @@ class FleetModel(_Strict):
     memory_gb: Positive | None = None
     linked_clone: bool = False
     size: SizeModel
-    addresses: Literal["dhcp"] = "dhcp"
+    addresses: Annotated[AddressesModel | None, BeforeValidator(_dhcp_or_pool)] = None  # None: dhcp
+    first_boot: Literal["cloud-init", "customization"] = "cloud-init"
+    domain: str | None = None
     balancers: BalancersModel | None = None
 
     @model_validator(mode="after")
@@ -83,6 +131,14 @@ class FleetModel(_Strict):
             raise ValueError("name a cluster, or hosts")
         if not self.folder.strip("/"):
             raise ValueError("folder must name a folder of the fleet's own")
+        return self
+
+    @model_validator(mode="after")
+    def _customizable(self) -> FleetModel:
+        if self.first_boot == "customization" and not self.domain:
+            raise ValueError("first_boot: customization needs domain, the DNS domain of the guests")
+        if self.first_boot == "customization" and self.addresses and self.addresses.parsed().version == 6:  # noqa: PLR2004
+            raise ValueError("a customization needs an IPv4 range; IPv6 alone goes with first_boot: cloud-init")
         return self
 
 
@@ -97,8 +153,22 @@ class SiteModel(_Strict):
     keyed_groups: list[dict[str, Any]] = []
     strict: bool = False
 
+    @model_validator(mode="after")
+    def _pools_apart(self) -> SiteModel:
+        pools = [(name, one.network, one.addresses.pool()) for name, one in self.fleets.items() if one.addresses]
+        for (name, network, pool), (other, its_network, its_pool) in itertools.combinations(pools, 2):
+            if pool.overlaps(its_pool) and (network == its_network or None in (network, its_network)):
+                raise ValueError(f"the addresses of fleets {name} and {other} overlap: give each a range of its own")
+        return self
 
-_MODELS: dict[str, type[BaseModel]] = {"vcenter": VCenterModel, "size": SizeModel, "balancers": BalancersModel}
+
+_MODELS: dict[str, type[BaseModel]] = {
+    "vcenter": VCenterModel,
+    "size": SizeModel,
+    "balancers": BalancersModel,
+    "addresses": AddressesModel,
+    "ipv6": RangeModel,
+}
 
 
 def sentence(error: ValidationError) -> str:

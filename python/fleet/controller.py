@@ -63,6 +63,10 @@ class Observation:
         """Confirmed members of a role."""
         return tuple(m for m in self.state.of_role(role) if m.confirmed)
 
+    def members_named(self, names: Collection[str]) -> tuple[Member, ...]:
+        """Confirmed members of any role, by their names."""
+        return tuple(m for m in self.state.members if m.confirmed and m.name in names)
+
 
 class Controller:
     """Observes and changes one fleet."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fleet import power
+from fleet import allotment, power
 from fleet.controller import brief
 from fleet.duplicates import clone_under_free_names
 from fleet.errors import ConnectError, WaitError
 from fleet.firstboot import guestinfo
-from fleet.model import KEY_PREFIX, member_uuid
+from fleet.model import CUSTOMIZATION, KEY_PREFIX, member_uuid
 from fleet.report import Report
 from fleet.room import STRICT
 from fleet.ssh import scan_host_keys
 from fleet.vsphere import clone, find, templates, watch
+from fleet.vsphere.customize import Customization
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,8 +69,9 @@ def apply(controller: Controller, plan: Plan, place: find.Place | None, boot: Fi
             plan = replace(plan, create=tuple(_clone(controller, plan.create, place, boot, report)))
     born = {creation.name for creation in plan.create} - report.failures.keys()
     names = born | {m.name for m in plan.start} | {m.name for m in plan.configure}
+    allotment.hand_over(controller, names, report)
     with report.step("power"):
-        _power_on(controller, plan, names, terms, report)
+        _power_on(controller, plan, names - report.failures.keys(), terms, report)
     with report.step("address"):
         _await_addresses(controller, names - report.failures.keys(), report)
     with report.step("ssh"):
@@ -115,6 +117,7 @@ def _request(
         "spec": creation.shape.digest(),
         "state": "creating",
         "version": VERSION,
+        **({"address": " ".join(creation.addresses)} if creation.addresses else {}),
     }
     return clone.CloneRequest(
         name=creation.name,
@@ -130,9 +133,17 @@ def _request(
         gpu_profiles=creation.profiles,
         instance_uuid=own,
         extra_config={f"{KEY_PREFIX}{key}": value for key, value in keys.items()},
-        guestinfo=guestinfo(name=creation.name, uuid=own, user=boot.user, authorized_keys=boot.authorized_keys),
+        **_first_boot(controller, creation, own, boot),
         annotation=f"{creation.role} of fleet {controller.spec.name}; made and removed by triton-fleet",
     )
+
+
+def _first_boot(controller: Controller, creation: Creation, own: str, boot: FirstBoot) -> dict[str, Any]:
+    """What the clone hands to its guest, by guestinfo or by vSphere's customization, as the site chose."""
+    spec = controller.spec
+    if spec.first_boot == CUSTOMIZATION:
+        return {"customization": Customization(creation.name, spec.domain or "", creation.addresses, spec.pool)}
+    return {"guestinfo": guestinfo(name=creation.name, uuid=own, user=boot.user, authorized_keys=boot.authorized_keys)}
 
 
 def _power_on(controller: Controller, plan: Plan, names: set[str], terms: Terms, report: Report) -> None:
@@ -148,13 +159,12 @@ def _await_addresses(controller: Controller, names: set[str], report: Report) ->
     missing = {m.vm.moid: m.name for m in members.values() if m.address is None}
     if not missing:
         return
-    found = watch.wait_addresses(controller.session, list(missing), controller.spec.network, timeout=controller.limits.address)
+    network, limit = controller.spec.network, controller.limits.address
+    allotted = {m.vm.moid: m.vm.keys.get("address", "") for m in members.values()}
+    found = watch.wait_addresses(controller.session, list(missing), network, timeout=limit, allotted=allotted)
     for moid, name in missing.items():
         if moid not in found:
-            report.failures[name] = (
-                f"its guest reported no address on network {controller.spec.network or '(first card)'} within "
-                f"{controller.limits.address:.0f} s: look at its console, VMware Tools and DHCP"
-            )
+            report.failures[name] = allotment.why_unreached(members[name], network, limit)
 
 
 def _first_contact(controller: Controller, names: set[str], report: Report) -> None:

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fleet import allotment, scale_in, scale_out
 from fleet import plan as planning
-from fleet import scale_in, scale_out
 from fleet.controller import Controller, FirstBoot, Limits, Observation
 from fleet.model import LOADBALANCER, TRITON
 from fleet.record import Record
@@ -67,6 +67,7 @@ def present(
         scale_out.await_earlier_clones(controller, place)
         observed, plan = planned()  # always: a clone may have ended between the first look and the wait
         place = scale_out.find_place(controller, plan)
+    plan = allotment.allotted(controller, plan, observed)
     if check:
         return result(controller, observed, plan, Report(changed=plan.changes))
     if not plan.changes:

@@ -175,6 +175,21 @@ def reconfigure_keys(
     return _run(session, {one: one for one in writes}, start, "reconfigure", timeout, limit, {}, None)
 
 
+def write_options(
+    session: Session, writes: Mapping[str, tuple[str, Mapping[str, str]]], *, timeout: float = 120.0, limit: int = IN_FLIGHT
+) -> dict[str, Outcome]:
+    """Write extraConfig keys other than ``fleet.*`` (say ``guestinfo.*``): for each name the VM's moid and its keys in full."""
+    specs = {
+        one: vim.vm.ConfigSpec(extraConfig=[vim.option.OptionValue(key=key, value=value) for key, value in keys.items()])
+        for one, keys in writes.values()
+    }
+
+    def start(vm: Any) -> Any:
+        return vm.ReconfigVM_Task(specs[str(moid(vm))])
+
+    return _run(session, {name: one for name, (one, _) in writes.items()}, start, "reconfigure", timeout, limit, {}, None)
+
+
 def keys_spec(keys: Mapping[str, str | None], change_version: str | None = None) -> Any:
     """A ConfigSpec that writes ``fleet.*`` keys given without prefix; vSphere removes a key whose value is empty."""
     spec = vim.vm.ConfigSpec(

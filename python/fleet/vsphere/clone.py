@@ -11,12 +11,14 @@ from fleet.gpu.attach import DeviceGroup, FixedDevice, device_options, differenc
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import NOTHING_TOLD, HostDevices, device_changes, present_devices, read_host_devices
 from fleet.vsphere.collect import moid, read_all, read_some
+from fleet.vsphere.customize import linux_prep
 from fleet.vsphere.tasks import Job, Outcome, run_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from fleet.gpu.attach import PciDevice, Present
+    from fleet.vsphere.customize import Customization
     from fleet.vsphere.session import Session
     from fleet.vsphere.tasks import Progress
 
@@ -33,6 +35,7 @@ class CloneRequest:
         devices: the other PCI devices it is to hold; ``None`` leaves those of the template alone.
         pins: for its first PCI devices the address of the physical GPU on which each must stand.
         guestinfo: ``guestinfo.*`` keys for the first boot.
+        customization: for templates that are customized by vSphere instead.
         options: further extraConfig keys; they win over the 64-bit MMIO settings that GPUs bring.
     """
 
@@ -54,6 +57,7 @@ class CloneRequest:
     guestinfo: Mapping[str, str] = field(default_factory=dict)
     annotation: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    customization: Customization | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ def clone_spec(
     if backing is not None:
         location.deviceChange = _network_change(template, backing)
     spec = vim.vm.CloneSpec(location=location, template=False, powerOn=False, config=_config(request, template, told))
+    if request.customization:
+        spec.customization = linux_prep(request.customization, len(template.cards))
     if request.snapshot_moid:
         spec.snapshot = bind(vim.vm.Snapshot, request.snapshot_moid)
         location.diskMoveType = "createNewChildDiskBacking"

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fleet.addresses import guest_addresses
+from fleet.addresses import guest_addresses, own_address
 from fleet.errors import FleetError, VSphereError, WaitError
 from fleet.vsphere.api import vim
 from fleet.vsphere.read import read_devices, to_vm
@@ -15,7 +15,7 @@ from fleet.vsphere.updates import Updates
 from fleet.wait import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from fleet.model import Vm
     from fleet.vsphere.session import Session
@@ -92,9 +92,12 @@ def wait_addresses(
     network: str | None,
     *,
     timeout: float,
+    allotted: Mapping[str, str] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, tuple[str, ...]]:
     """Wait until guests report an address of their own on ``network`` (``None``: on any of their cards).
+
+    A VM that ``allotted`` (moid → its ``fleet.address``) names is waited for until it reports that address, whatever else it has.
 
     Returns:
         The addresses by moid, best first; a VM that reports none within ``timeout`` seconds, or is gone, is missing.
@@ -104,9 +107,10 @@ def wait_addresses(
 
     def reported(vm: Vm) -> bool:
         addresses = guest_addresses(vm.guest_nics, devices[vm.moid].nics, network)
-        if addresses:
-            found[vm.moid] = addresses
-        return bool(addresses)
+        if own_address(addresses, allotted=(allotted or {}).get(vm.moid, "")) is None:
+            return False
+        found[vm.moid] = addresses
+        return True
 
     wait_vms(session, list(devices), reported, timeout=timeout, what=f"an address on {network or 'its network'}", clock=clock)
     return found

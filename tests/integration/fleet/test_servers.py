@@ -13,7 +13,7 @@ from fleet.errors import NoRoomError, NotConfirmedError, QuarantinedError, SiteE
 from .conftest import BALANCER, done, fleet_of, hand_made_clone
 
 OTHERS = {"web-1", "web-2", "web-3", "notebook", "half-made", "lost", "triton-template", "haproxy-template"}
-OTHERS |= {"bios-template", "old-template", "bare-template"}
+OTHERS |= {"printer", "bios-template", "old-template", "bare-template"}
 
 
 def names(answer):

@@ -65,6 +65,9 @@ func (l *Lab) clone(ctx *simulator.Context, req *types.CloneVM_Task) (types.AnyT
 	if failed != nil {
 		return nil, failed
 	}
+	if failed := checkCustomization(req.Spec.Customization, spec.DeviceChange); failed != nil {
+		return nil, failed
+	}
 	own := types.VirtualMachineConfigSpec{}
 	if req.Spec.Config != nil {
 		own = *req.Spec.Config

@@ -57,10 +57,13 @@ func (l *Lab) guestChanges(vm *simulator.VirtualMachine, m *machine, up bool) []
 				Network: l.networkName(c), MacAddress: strings.ToLower(c.MacAddress), Connected: true, DeviceConfigId: c.Key,
 			}
 			if i == 0 && address != "" {
-				nic.IpAddress = []string{address}
-				nic.IpConfig = &types.NetIpConfigInfo{IpAddress: []types.NetIpConfigInfoIpAddress{{
-					IpAddress: address, PrefixLength: l.prefixLength(m), State: string(types.NetIpConfigInfoIpAddressStatusPreferred),
-				}}}
+				nic.IpConfig = &types.NetIpConfigInfo{}
+				for _, one := range append([]string{address}, m.moreAddresses()...) {
+					nic.IpAddress = append(nic.IpAddress, one)
+					nic.IpConfig.IpAddress = append(nic.IpConfig.IpAddress, types.NetIpConfigInfoIpAddress{
+						IpAddress: one, PrefixLength: l.prefixLength(m, one), State: string(types.NetIpConfigInfoIpAddressStatusPreferred),
+					})
+				}
 			}
 			nics = append(nics, nic)
 		}
@@ -96,7 +99,18 @@ func (m *machine) shownAddress() string {
 	return m.guest.Address
 }
 
-func (l *Lab) prefixLength(m *machine) int32 {
+// moreAddresses are those beside the first.
+func (m *machine) moreAddresses() []string {
+	if m.address6.IsValid() && m.guest.Address == "" {
+		return []string{m.address6.String()}
+	}
+	return nil
+}
+
+func (l *Lab) prefixLength(m *machine, address string) int32 {
+	if strings.Contains(address, ":") {
+		return 64
+	}
 	if m.guest.Address == "link-local" {
 		return 16
 	}
@@ -124,6 +138,12 @@ func (l *Lab) startGuest(vm *simulator.VirtualMachine, m *machine) error {
 	}
 	if err := l.writeGuestGPUs(m); err != nil {
 		return err
+	}
+	if !m.started {
+		if err := l.settleAddress(vm, m); err != nil {
+			return err
+		}
+		m.started = true
 	}
 	if l.cfg.Runtime == nil {
 		return nil

@@ -18,9 +18,11 @@ type machine struct {
 	op            sync.Mutex // one power operation at a time
 	image         string     // key of --image, "" for a VM without a guest
 	address       netip.Addr
-	pinned        bool // it was put on its host by name, so it is not moved at power-on
-	created       bool // its guest exists
-	running       bool // its guest is meant to run
+	address6      netip.Addr // of a guest without a container that was told one
+	pinned        bool       // it was put on its host by name, so it is not moved at power-on
+	created       bool       // its guest exists
+	running       bool       // its guest is meant to run
+	started       bool       // its guest has been started before, so cloud-init has done its work
 	guestName     string
 	customization *types.CustomizationSpec
 	guest         GuestOptions
@@ -121,6 +123,23 @@ func (a *addresses) take() netip.Addr {
 	}
 	log.Printf("the subnet %s has no free address", a.prefix)
 	return netip.Addr{}
+}
+
+// request takes a certain address instead of another one that was taken before; with inside only one of the subnet's own.
+func (a *addresses) request(wanted, instead netip.Addr, inside bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case wanted == instead:
+		return nil
+	case inside && !a.prefix.Contains(wanted):
+		return fmt.Errorf("%s is not in the lab's network %s", wanted, a.prefix)
+	case wanted == a.gateway() || a.used[wanted]:
+		return fmt.Errorf("%s is in use already", wanted)
+	}
+	a.used[wanted] = true
+	delete(a.used, instead)
+	return nil
 }
 
 func (a *addresses) give(addr netip.Addr) {

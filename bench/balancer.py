@@ -12,22 +12,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
 import json
-import statistics
-import time
 import warnings
-from collections import Counter
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import grpc
 from _lab import fleet
-from _measure import ROOT, machine, measure, report
-
-from fleet.triton.grpc import SERVER_HEADER, to_message
+from _measure import machine, measure, report
+from load.client import Bounds, Load, load, write
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # generated code and its protobuf runtime disagree about versions now and then
@@ -39,46 +33,6 @@ if TYPE_CHECKING:
 UNITS = {"requests/s": "1/s", "p50": "ms", "p99": "ms", "failed": "", "busy": "%"}
 GRPC_PORT, BALANCER_PORT = 8001, 80
 WARM_UP = 500
-
-
-@dataclass
-class Load:
-    """What came of some requests."""
-
-    milliseconds: list[float] = field(default_factory=list)
-    by_status: Counter[str] = field(default_factory=Counter)
-    per_server: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
-    busy: float = 0.0
-
-    @property
-    def failed(self) -> int:
-        """Requests that were not answered, or with an error."""
-        return self.by_status.total() - self.by_status["OK"]
-
-    def percentile(self, percent: int) -> float:
-        """Milliseconds that so many per cent of the requests stay within."""
-        return statistics.quantiles(self.milliseconds, n=100, method="inclusive")[percent - 1]
-
-    def add(self, other: Load) -> None:
-        """Count another load as part of this one."""
-        self.milliseconds += other.milliseconds
-        self.by_status += other.by_status
-        self.per_server += other.per_server
-        self.seconds += other.seconds
-
-    def record(self) -> dict[str, Any]:
-        """The load record of contract.md."""
-        return {
-            "requests": self.by_status.total(),
-            "failed": self.failed,
-            "by_status": dict(self.by_status),
-            "p50_ms": round(self.percentile(50), 3),
-            "p99_ms": round(self.percentile(99), 3),
-            "per_server": dict(self.per_server),
-            "seconds": round(self.seconds, 3),
-            "unplanned": False,
-        }
 
 
 def jiffies() -> tuple[int, int]:
@@ -96,43 +50,18 @@ async def inferences(server: str) -> int:
         return int(sum(model.inference_count for model in answer.model_stats))
 
 
-async def load(target: str, requests: int, in_flight: int, limit_s: float) -> Load:
-    """Send requests, so many in flight, until so many are sent or the time is up."""
-    sample = json.loads((ROOT / "lab" / "models" / "echo" / "sample.json").read_text(encoding="utf-8"))
-    message = to_message("echo", sample)
-    found, numbers = Load(), itertools.count()
-    async with grpc.aio.insecure_channel(target) as channel:
-        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-
-        async def worker(end: float, budget: int) -> None:
-            while next(numbers) < budget and time.perf_counter() < end:
-                begun = time.perf_counter()
-                call = stub.ModelInfer(message, timeout=10)
-                try:
-                    answer = await call
-                    headers = await call.initial_metadata()
-                except grpc.aio.AioRpcError as error:
-                    found.by_status[error.code().name] += 1
-                    continue
-                finally:
-                    found.milliseconds.append(1000 * (time.perf_counter() - begun))
-                same = list(answer.raw_output_contents) == list(message.raw_input_contents)
-                found.by_status["OK" if same else "WRONG_ANSWER"] += 1
-                found.per_server[dict(headers).get(SERVER_HEADER, "")] += 1
-
-        await worker(time.perf_counter() + limit_s, WARM_UP)
-        found, numbers = Load(), itertools.count()
-        begun, cores = time.perf_counter(), jiffies()
-        await asyncio.gather(*(worker(begun + limit_s, requests) for _ in range(in_flight)))
-        found.seconds = time.perf_counter() - begun
-        used, passed = (after - before for before, after in zip(cores, jiffies(), strict=True))
-        found.busy = 100 * used / max(passed, 1)
-    return found
+async def busy_load(target: str, bounds: Bounds) -> tuple[Load, float]:
+    """Send a load after a warm-up; also per cent of all cores that were busy meanwhile, by whomever."""
+    await load([target], Bounds(WARM_UP, bounds.seconds, 1))
+    cores = jiffies()
+    found = await load([target], bounds)
+    used, passed = (after - before for before, after in zip(cores, jiffies(), strict=True))
+    return found, 100 * used / max(passed, 1)
 
 
-def one(target: str, server: str, requests: int, in_flight: int, limit_s: float, total: Load) -> Run:
+def one(target: str, server: str, bounds: Bounds, total: Load) -> Run:
     before = asyncio.run(inferences(server))
-    found = asyncio.run(load(target, requests, in_flight, limit_s))
+    found, busy = asyncio.run(busy_load(target, bounds))
     counted = asyncio.run(inferences(server)) - before - WARM_UP
     if counted != found.by_status["OK"]:
         raise SystemExit(f"Triton counted {counted} inferences, the client {found.by_status['OK']} answers ({found.by_status}).")
@@ -142,7 +71,7 @@ def one(target: str, server: str, requests: int, in_flight: int, limit_s: float,
         "p50": found.percentile(50),
         "p99": found.percentile(99),
         "failed": found.failed,
-        "busy": found.busy,
+        "busy": busy,
     }
 
 
@@ -165,15 +94,12 @@ def main() -> None:
         rows = []
         for in_flight in (1, args.in_flight):
             loads = {side: Load() for side in targets}
-            bounds = (targets["directly"], args.requests, in_flight, args.limit_s)
-            sides = {side: partial(one, target, *bounds, loads[side]) for side, target in targets.items()}
+            bounds = Bounds(args.requests, args.limit_s, in_flight)
+            sides = {side: partial(one, target, targets["directly"], bounds, loads[side]) for side, target in targets.items()}
             rows.append(measure(f"{in_flight} in flight", sides, runs=args.runs, units=UNITS, notes={"requests": args.requests}))
     report("balancer", rows, begun=begun)
     record = loads["through HAProxy"].record()
-    file = ROOT / "build" / "load" / "bench-balancer.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    print(f"build/load/{file.name}: {json.dumps(record)}")
+    print(f"build/load/{write(record, 'bench-balancer').name}: {json.dumps(record)}")
 
 
 if __name__ == "__main__":

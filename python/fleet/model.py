@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from fleet.gpu.attach import PciDevice
     from fleet.pool import Pool
 
 TRITON: Final = "triton"
@@ -61,10 +62,23 @@ class Shape:
     memory_gb: float | None = None
     gpu_profiles: tuple[str, ...] = ()
     linked_clone: bool = False
+    devices: tuple[PciDevice, ...] | None = field(default=None, repr=False)  # beside vGPUs; None leaves the template's alone
 
     def digest(self) -> str:
         """A short hash of the shape: members whose ``fleet.spec`` differs were made to another one."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+        text = repr(self) + ("" if self.devices is None else repr(self.devices))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class GpuRules:
+    """How a fleet's servers are placed on GPUs (``gpu.request.Request`` has the words)."""
+
+    policy: Literal["pack", "spread"] = "pack"
+    anti_affinity: Literal["none", "host", "gpu"] = "none"
+    keep: str = ""
+    keep_count: int = 1
+    pin: bool = False  # each vGPU to its planned physical GPU: pciPassthru<N>.cfg.gpu-pci-id
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +100,7 @@ class FleetSpec:
     pool: Pool | None = None  # None: the guests get their addresses by DHCP
     first_boot: str = CLOUD_INIT
     domain: str | None = None
+    gpu_rules: GpuRules = GpuRules()
 
     def shape(self, role: str) -> Shape:
         """The shape of a role's VMs."""

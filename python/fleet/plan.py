@@ -55,7 +55,8 @@ class Creation:
         where = (f" on {self.host}" if self.host else "") + (f" as {', '.join(self.addresses)}" if self.addresses else "")
         sure = "" if self.certain else ", possible, not certain"
         what = gpus or " + ".join(self.shape.gpu_profiles) or "no GPU"
-        return f"+ clone {self.name} ({self.role}, {what}{sure}) from {self.shape.template}{where}"
+        more = "".join(f" + {device}" for device in self.shape.devices or ())
+        return f"+ clone {self.name} ({self.role}, {what}{more}{sure}) from {self.shape.template}{where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,10 @@ def plan_present(
     base = record or Record(target=spec.size.initial)
     target, requests, notes = _target(spec, base, len(servers), size, add, request)
     creations, highest = _creations(spec, state, TRITON, target - len(servers), base.highest)
+    if (hosts := room.tied_hosts(spec, len(creations), state)) is not None:
+        creations = tuple(replace(creation, host=host) for creation, host in zip(creations, hosts, strict=True))
+    if creations and (unplanned := room.unplanned_devices(spec)):
+        notes.append(unplanned)
     if gpus is not None and creations and (unforeseen := room.unforeseen(spec, gpus)):
         notes.append(f"vCenter chooses the hosts: room for {', '.join(unforeseen)} cannot be foreseen (docs/gpu.md)")
     elif gpus is not None and creations and spec.server.gpu_profiles:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from fleet.errors import NoRoomError
+from fleet.gpu.attach import FixedDevice
 from fleet.gpu.capacity import capacity
 from fleet.gpu.catalogue import Catalogue, stem_of
 from fleet.gpu.placement import place
@@ -52,7 +54,7 @@ def seat(
         site: the GPUs of the vCenter; powered-off members in it keep their places.
         terms: how the run takes GPUs.
     """
-    cpu, memory = spec.server.cpu or 0, spec.server.memory_gb or 0
+    cpu, memory, rules = spec.server.cpu or 0, spec.server.memory_gb or 0, spec.gpu_rules
     return place(
         _own(spec, site),
         Request(
@@ -61,6 +63,11 @@ def seat(
             allow_possible=terms.allow_possible,
             datastore=spec.datastore,
             reservations=True,
+            policy=rules.policy,
+            anti_affinity=rules.anti_affinity,
+            keep=rules.keep,
+            keep_count=rules.keep_count,
+            pinned=rules.pin,
         ),
     )
 
@@ -70,6 +77,33 @@ def unforeseen(spec: FleetSpec, site: GpuSite) -> tuple[str, ...]:
     unknown = Catalogue(site.facts).unknown(spec.server.gpu_profiles)
     offered = {stem_of(name) for host in _own(spec, site).hosts for name in host.profiles}
     return tuple(name for name in unknown if stem_of(name) in offered)
+
+
+def unplanned_devices(spec: FleetSpec) -> str:
+    """What a plan says of devices that it does not place; empty without such devices."""
+    loose = [str(device) for device in spec.server.devices or () if not isinstance(device, FixedDevice)]
+    return f"vCenter chooses where {', '.join(loose)} is: room for it is not foreseen (docs/gpu.md)" if loose else ""
+
+
+def tied_hosts(spec: FleetSpec, count: int, state: FleetState) -> tuple[str, ...] | None:
+    """A host for each of ``count`` servers that hold a device by its address: one that carries no server of the fleet.
+
+    Returns:
+        The hosts; None when no device ties the servers to one.
+
+    Raises:
+        NoRoomError: there are fewer such hosts than servers.
+    """
+    if not any(isinstance(device, FixedDevice) for device in spec.server.devices or ()):
+        return None
+    taken = {member.host for member in state.of_role(TRITON)}
+    hosts = [host for host in spec.hosts if host not in taken]
+    if len(hosts) < count:
+        raise NoRoomError(
+            f"{count} more servers of fleet {spec.name} do not fit, {len(hosts)} would: for the device that fleet.yml names by "
+            f"pci_id each needs a host of its own among {', '.join(spec.hosts)}. Name more hosts. Nothing was cloned."
+        )
+    return tuple(hosts[:count])
 
 
 def refusal(spec: FleetSpec, asked: int, plan: PlacementPlan, site: GpuSite) -> str:

@@ -15,6 +15,7 @@ from fleet.report import Report
 from fleet.room import STRICT
 from fleet.ssh import scan_host_keys
 from fleet.vsphere import clone, find, templates, watch
+from fleet.vsphere.attach import require_devices
 from fleet.vsphere.customize import Customization
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def find_place(controller: Controller, plan: Plan) -> find.Place | None:
         return None
     place = find.resolve(controller.session, controller.spec, plan.create, make_folder=False)
     templates.require_fit(controller.session, controller.spec, plan.create, place)
+    spots = [(creation, place.of(creation)) for creation in plan.create]
+    wanted = [(spot.host_moid, spot.pool_moid, creation.shape.devices or ()) for creation, spot in spots]
+    require_devices(controller.session, wanted)
     return place
 
 
@@ -131,6 +135,8 @@ def _request(
         cpu=creation.shape.cpu,
         memory_gb=creation.shape.memory_gb,
         gpu_profiles=creation.profiles,
+        devices=creation.shape.devices,
+        pins=tuple(pci_id for _, pci_id in creation.gpus) if controller.spec.gpu_rules.pin else (),
         instance_uuid=own,
         extra_config={f"{KEY_PREFIX}{key}": value for key, value in keys.items()},
         **_first_boot(controller, creation, own, boot),

@@ -17,7 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from fleet.errors import SiteError
-from fleet.model import FleetSpec, Shape, Size
+from fleet.model import FleetSpec, GpuRules, Shape, Size
 from fleet.secret import read_secret
 from fleet.site_model import SiteModel, sentence
 from fleet.vsphere.session import Endpoint
@@ -132,7 +132,14 @@ def _spec(name: str, model: FleetModel) -> FleetSpec:
         name=name,
         folder=model.folder.strip("/"),
         size=Size(initial=model.size.initial, min=model.size.min, max=model.size.max),
-        server=Shape(model.template, model.cpu, model.memory_gb, tuple(model.gpu_profiles), model.linked_clone),
+        server=Shape(
+            model.template,
+            model.cpu,
+            model.memory_gb,
+            tuple(model.gpu_profiles),
+            model.linked_clone,
+            None if model.devices is None else tuple(one.device() for one in model.devices),
+        ),
         balancer=Shape(balancers.template, balancers.cpu, balancers.memory_gb, (), balancers.linked_clone)
         if balancers
         else Shape(model.template),
@@ -146,4 +153,5 @@ def _spec(name: str, model: FleetModel) -> FleetSpec:
         pool=model.addresses.pool() if model.addresses else None,
         first_boot=model.first_boot,
         domain=model.domain,
+        gpu_rules=GpuRules(**model.placement.model_dump()),
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress, ValidationError, model_validator
 
 from fleet.pool import Pool, Range, parse_range
+from fleet.site_gpu import DeviceModel, GpuRulesModel
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -116,6 +117,8 @@ class FleetModel(_Strict):
     datastore: str | None = None
     network: str | None = None
     gpu_profiles: list[str] = []
+    devices: list[DeviceModel] | None = None
+    placement: GpuRulesModel = GpuRulesModel()
     cpu: int | None = Field(default=None, ge=1)
     memory_gb: Positive | None = None
     linked_clone: bool = False
@@ -131,6 +134,8 @@ class FleetModel(_Strict):
             raise ValueError("name a cluster, or hosts")
         if not self.folder.strip("/"):
             raise ValueError("folder must name a folder of the fleet's own")
+        if any(device.pci_id for device in self.devices or ()) and (self.cluster or self.gpu_profiles):
+            raise ValueError("a device by pci_id ties a server to its host: name hosts, no cluster, and no gpu_profiles")
         return self
 
     @model_validator(mode="after")
@@ -168,6 +173,8 @@ _MODELS: dict[str, type[BaseModel]] = {
     "balancers": BalancersModel,
     "addresses": AddressesModel,
     "ipv6": RangeModel,
+    "devices": DeviceModel,
+    "placement": GpuRulesModel,
 }
 
 
@@ -179,7 +186,7 @@ def sentence(error: ValidationError) -> str:
     where = ".".join(str(part) for part in first["loc"] if part != "[key]") or "the file"
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
-        parents = [str(part) for part in first["loc"][:-1]]
+        parents = [str(part) for part in first["loc"][:-1] if not isinstance(part, int)]
         parent = _MODELS.get(parents[-1]) if parents else SiteModel
         known = sorted((parent or FleetModel).model_fields)
         near = difflib.get_close_matches(key, known, n=1)

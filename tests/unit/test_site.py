@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fleet.errors import SiteError
+from fleet.gpu.attach import DeviceGroup, DynamicDevice
 from fleet.site import load_site
 
 if TYPE_CHECKING:
@@ -84,3 +85,32 @@ def test_one_of_several_fleets_must_be_chosen(tmp_path: Path) -> None:
         site.fleet(None)
     with pytest.raises(SiteError, match="no fleet called 'zz'"):
         site.fleet("zz")
+
+
+def test_devices_and_rules_of_placement(tmp_path: Path) -> None:
+    text = GOOD.replace(
+        "cluster: c,",
+        "cluster: c, placement: {policy: spread, pin: true}, "
+        "devices: [{vendor_id: '10de', device_id: '2330', label: pt}, {group: 'Nvidia:2@grid_a100d-80c%NVLink'}],",
+    )
+    spec = load_site(write(tmp_path, text)).fleet(None)
+    assert (spec.gpu_rules.policy, spec.gpu_rules.pin, spec.gpu_rules.anti_affinity) == ("spread", True, "none")
+    assert spec.server.devices == (DynamicDevice(0x10DE, 0x2330, "pt"), DeviceGroup("Nvidia:2@grid_a100d-80c%NVLink"))
+    plain = load_site(write(tmp_path, GOOD)).fleet(None)
+    assert plain.server.devices is None
+    assert plain.server.digest() != spec.server.digest()
+
+
+@pytest.mark.parametrize(
+    ("devices", "message"),
+    [
+        ("[{vendor_id: '10de'}]", "give vendor_id with device_id"),
+        ("[{vendor_id: '10de', device_id: '20f1', pci_id: '0000:3b:00.0'}]", "give vendor_id with device_id"),
+        ("[{vendor_id: '10de', device_id: 2330}]", "devices.0.device_id: Input should be a valid string"),
+        ("[{vendor_id: '10de', device_id: '20f1', lable: x}]", "did you mean label"),
+        ("[{pci_id: '0000:3b:00.0'}]", "a device by pci_id ties a server to its host"),
+    ],
+)
+def test_devices_that_are_not_understood(tmp_path: Path, devices: str, message: str) -> None:
+    with pytest.raises(SiteError, match=message):
+        load_site(write(tmp_path, GOOD.replace("cluster: c,", f"cluster: c, devices: {devices},")))

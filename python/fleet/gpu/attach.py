@@ -2,6 +2,7 @@
 
 A server may hold several equal devices, and its template may already bring some of them. So what is wanted is never
 added as a whole: what is there and wanted stays where it is (and keeps its ``pciPassthru<N>``), the rest is added or removed.
+The order of different vGPUs decides where a MIG GPU puts them, so what stands in the way of the wanted order is made anew.
 ``fleet.vsphere.attach`` turns a :class:`Difference` into vSphere's device changes.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fleet.gpu.catalogue import Catalogue, stem_of
@@ -170,13 +171,34 @@ def difference(wanted: Iterable[PciDevice], present: Iterable[Present] = ()) -> 
     """What has to be added to and removed from a VM; of too many equal ones the youngest go.
 
     Args:
-        wanted: every device that the VM is to hold, a profile as often as it is wanted.
+        wanted: every device that the VM is to hold, a profile as often as it is wanted, vGPUs in the order of placement.
         present: every PCI device that it holds.
     """
-    asked = tuple(wanted)
+    asked, held = tuple(wanted), tuple(sorted(present, key=lambda one: one.keys))
+    change = _fewest(asked, held)
+    after = [*(one.device for one in change.keep), *change.add]
+    if _vgpu_order(after) == _vgpu_order(asked):
+        return change
+    order, keep = iter(_vgpu_order(asked)), []
+    following = next(order, None)
+    for one in held:  # what stands in the wanted order already, from the first on
+        if not one.device.vgpus:
+            keep.append(one)
+        elif one.device.identity == following:
+            keep.append(one)
+            following = next(order, None)
+    change = _fewest(asked, keep)
+    return replace(change, remove=tuple(one for one in held if one not in change.keep))
+
+
+def _vgpu_order(devices: Iterable[PciDevice]) -> list[Hashable]:
+    return [device.identity for device in devices if device.vgpus]
+
+
+def _fewest(asked: tuple[PciDevice, ...], held: Sequence[Present]) -> Difference:
     left = Counter(device.identity for device in asked)
     keep, remove = [], []
-    for one in sorted(present, key=lambda one: one.keys):
+    for one in held:
         if left[one.device.identity] > 0:
             left[one.device.identity] -= 1
             keep.append(one)
@@ -218,8 +240,8 @@ def device_options(devices: Sequence[PciDevice], pins: Sequence[str | None] = ()
 
     Args:
         devices: all that it holds once it has been changed, in the order of their keys.
-        pins: for each of their places the address of the physical GPU on which it must stand; None, or too few: the manager
-            chooses.
+        pins: for each of its vGPUs, in their order, the address of the physical GPU on which it must stand; None, or too
+            few: the manager chooses.
         before: how many places its devices took before the change: whatever pinned one of those is removed.
     """
     if devices:
@@ -227,7 +249,13 @@ def device_options(devices: Sequence[PciDevice], pins: Sequence[str | None] = ()
     else:
         options = {"pciPassthru.use64bitMMIO": "", "pciPassthru.64bitMMIOSizeGB": ""} if before else {}
     options |= {pin_key(number): "" for number in range(before)}
-    return options | {pin_key(number): pin for number, pin in enumerate(pins) if pin}
+    given, number = iter(pins), 0
+    for device in devices:
+        pin = next(given, None) if isinstance(device, Vgpu) else None
+        if pin:
+            options[pin_key(number)] = pin
+        number += places([device])
+    return options
 
 
 def pin_key(number: int) -> str:

@@ -175,20 +175,23 @@ def takes(view: GpuView, profile: Profile) -> bool:
 
 
 def _rooms(host: GpuHost, view: GpuView, blocked: Why | None, catalogue: Catalogue) -> list[ProfileRoom]:
-    rooms = []
+    rooms, told = [], {stem_of(name): remaining for name, remaining in host.remaining}
     for name in host.profiles:
         profile = catalogue.find(name)
         if profile is not None and takes(view, profile):
-            rooms.append(profile_room(view, name, profile, blocked))
+            rooms.append(profile_room(view, name, profile, blocked, told.get(profile.stem)))
     return rooms
 
 
-def profile_room(view: GpuView, name: str, profile: Profile, blocked: Why | None = None) -> ProfileRoom:
-    """Room for one profile that the host offers on one GPU whose card has it."""
+def profile_room(view: GpuView, name: str, profile: Profile, blocked: Why | None = None, told: int | None = None) -> ProfileRoom:
+    """Room for one profile that the host offers on one GPU whose card has it; ``told``: what vSphere 9 says of the host."""
     why = blocked or _never(view, profile)
     if why or view.state is None:
         return ProfileRoom(name, 0, 0, why)
     sure, at_best = guaranteed(view.state, profile.stem), possible(view.state, profile.stem)
+    if told is not None and told < at_best:
+        why = Why("directpath", f"vCenter says that {told} more fit on the host")
+        return ProfileRoom(name, min(sure, told), told, why if not min(sure, told) else None)
     return ProfileRoom(name, sure, max(sure, at_best), None if sure else _why_not(view, view.state, profile, at_best))
 
 

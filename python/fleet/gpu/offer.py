@@ -38,6 +38,7 @@ class Offer:
         spelling: the profiles' names as this host prints them, by stem.
         every: the states of all its GPUs that can be read, also of those that take no part; none when the host is closed.
         apart: the GPUs that take part and hold no kin, as places in ``views``.
+        seen: all its GPUs as they were read.
     """
 
     host: GpuHost
@@ -50,6 +51,7 @@ class Offer:
     spelling: dict[str, str]
     every: tuple[GpuState, ...]
     apart: tuple[int, ...]
+    seen: tuple[GpuView, ...]
 
     @property
     def states(self) -> tuple[GpuState, ...]:
@@ -80,6 +82,8 @@ def offer_of(host: GpuHost, request: Request, kinds: tuple[Kind, ...], catalogue
     if not whys and usable and any(asked):
         taken = _taken(usable, as_kinds(kinds, asked), request, elsewhere=elsewhere)
         taken, limits = _within(host, kinds, taken)
+        taken, told = _told(host, kinds, taken)
+        limits = (*limits, *told)
         if request.anti_affinity == "host":
             taken = _at_most(taken, 0 if kin else 1)
             limits = (*limits, Why("anti-affinity", f"host {host.name} takes one server of the fleet"))
@@ -94,6 +98,7 @@ def offer_of(host: GpuHost, request: Request, kinds: tuple[Kind, ...], catalogue
         spelling=spelling,
         every=() if whys else tuple(view.state for view in views if view.state),
         apart=tuple(index for index, view in enumerate(usable) if not _kin((view,), request)),
+        seen=views,
     )
 
 
@@ -168,7 +173,7 @@ def _taken(views: tuple[GpuView, ...], kinds: Kinds, request: Request, *, elsewh
 
 
 def _within(host: GpuHost, kinds: tuple[Kind, ...], taken: Batches) -> tuple[Batches, tuple[Why, ...]]:
-    """Only the bags for which the host has CPU and memory, and what vSphere 9 says remains."""
+    """Only the bags for which the host has CPU and memory."""
     whys = []
     for code, free, need, unit in (
         ("cpu", host.cpu_free, tuple(kind.cpu for kind in kinds), "virtual CPUs"),
@@ -176,15 +181,31 @@ def _within(host: GpuHost, kinds: tuple[Kind, ...], taken: Batches) -> tuple[Bat
     ):
         if free is None or not any(need):
             continue
-        kept = Batches(
-            frozenset(bag for bag in taken.sure if _need(bag, need) <= free),
-            frozenset(bag for bag in taken.maybe if _need(bag, need) <= free),
-            taken.complete,
-        )
+        kept = _affordable(taken, need, free)
         if len(kept.maybe) < len(taken.maybe):
             whys.append(Why(code, f"host {host.name} has {free:g} {unit} left"))
         taken = kept
     return taken, tuple(whys)
+
+
+def _told(host: GpuHost, kinds: tuple[Kind, ...], taken: Batches) -> tuple[Batches, tuple[Why, ...]]:
+    """Only the bags that vSphere 9's DirectPath capacity allows: whatever is counted here, vCenter's number is not passed."""
+    whys = []
+    for name, remaining in host.remaining:
+        need = tuple(float(kind.stems.count(stem_of(name))) for kind in kinds)
+        kept = _affordable(taken, need, remaining) if any(need) else taken
+        if len(kept.maybe) < len(taken.maybe) or len(kept.sure) < len(taken.sure):
+            whys.append(Why("directpath", f"vCenter says that {remaining} more {stem_of(name)} fit on host {host.name}"))
+        taken = kept
+    return taken, tuple(whys)
+
+
+def _affordable(taken: Batches, need: tuple[float, ...], free: float) -> Batches:
+    return Batches(
+        frozenset(bag for bag in taken.sure if _need(bag, need) <= free),
+        frozenset(bag for bag in taken.maybe if _need(bag, need) <= free),
+        taken.complete,
+    )
 
 
 def _need(bag: Bag, each: tuple[float, ...]) -> float:

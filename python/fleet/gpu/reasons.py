@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from fleet.gpu.capacity import Why, profile_room
 from fleet.gpu.catalogue import Catalogue
 from fleet.gpu.offer import ENOUGH, Offer, offer_of
-from fleet.gpu.read import read_gpu
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +44,7 @@ def refusal(site: GpuSite, request: Request, offers: Sequence[Offer], kinds: tup
     if tally.maybe > tally.sure and not request.allow_possible:
         sentences.append("--allow-possible also uses room that depends on slices which vCenter does not tell")
     catalogue = Catalogue(site.facts)
-    return (*sentences, *_hosts(request, offers, kinds, catalogue), *_gpus(request, offers, kinds, catalogue))
+    return (*sentences, *_hosts(request, offers, kinds, catalogue), *_gpus(offers, kinds))
 
 
 def _hosts(request: Request, offers: Sequence[Offer], kinds: tuple[Kind, ...], catalogue: Catalogue) -> list[str]:
@@ -78,6 +77,7 @@ _TEXTS = {
     "profile": "hosts that do not offer the profile",
     "anti-affinity": "hosts that take one server of the fleet each",
     "per-vm": "hosts that do not let one VM hold so many vGPUs",
+    "directpath": "hosts for which vCenter's DirectPath capacity says less",
     "unknown": "hosts on which vCenter and the catalogue disagree on the profile",
 }
 
@@ -107,21 +107,19 @@ def _sure(offer: Offer) -> int:
     return max(sum(bag) for bag in offer.batches.sure)
 
 
-def _gpus(request: Request, offers: Sequence[Offer], kinds: tuple[Kind, ...], catalogue: Catalogue) -> list[str]:
+def _gpus(offers: Sequence[Offer], kinds: tuple[Kind, ...]) -> list[str]:
     """Obstacles of single GPUs on hosts that are open, grouped by their sentence."""
     groups: dict[str, list[str]] = {}
     for offer in offers:
         if any(why.code in ("outside", "disconnected", "maintenance", "datastore") for why in offer.whys):
             continue
-        for gpu in offer.host.gpus:
-            view = read_gpu(offer.host, gpu, catalogue)
+        for view in offer.seen:
             for profile in dict.fromkeys(p for kind in kinds for p in kind.profiles):
                 if view.tokens and profile.token not in view.tokens:
                     continue
                 room = profile_room(view, profile.stem, profile)
                 if room.why_not is not None:
-                    groups.setdefault(f"{profile.stem}: {room.why_not.text}", []).append(f"{offer.host.name} {gpu.pci_id}")
-    del request
+                    groups.setdefault(f"{profile.stem}: {room.why_not.text}", []).append(f"{offer.host.name} {view.gpu.pci_id}")
     return [f"{text} ({_names(where)})" for text, where in groups.items()]
 
 

@@ -74,16 +74,50 @@ class HostDevices:
 NOTHING_TOLD = HostDevices()
 
 
-def read_host_devices(session: Session, host_moid: str) -> HostDevices:
-    """What a host offers; asked of the environment browser of its cluster.
+def read_host_devices(session: Session, host_moid: str | None, pool_moid: str) -> HostDevices:
+    """What a host offers, or (without a host) the hosts of a resource pool together; asked of their environment browser.
 
     Raises:
-        VSphereError: the host is gone, or the account may not ask.
+        VSphereError: it is gone, or the account may not ask.
     """
-    host = session.object(vim.HostSystem, host_moid)
+    host = session.object(vim.HostSystem, host_moid) if host_moid else None
+    pool = session.object(vim.ResourcePool, pool_moid)
     tried = "ask for the PCI devices of a host"
-    target = session.read(lambda: host.parent.environmentBrowser.QueryConfigTarget(host), tried)
-    return HostDevices.of(target)
+    return HostDevices.of(session.read(lambda: pool.owner.environmentBrowser.QueryConfigTarget(host), tried))
+
+
+def require_devices(session: Session, wanted: Iterable[tuple[str | None, str, Sequence[PciDevice]]]) -> None:
+    """See to it, before anything is written, that what VMs are to hold is offered where they are to be.
+
+    Args:
+        session: the session.
+        wanted: for each VM its host's moid (None: any host of the pool), its pool's, and its devices.
+
+    Raises:
+        SiteError: a device is not offered there.
+    """
+    asked: dict[tuple[str | None, str], dict[PciDevice, None]] = defaultdict(dict)
+    for host, pool, devices in wanted:
+        asked[host, pool].update(dict.fromkeys(devices))
+    for (host, pool), each in asked.items():
+        told = read_host_devices(session, host, pool) if each else NOTHING_TOLD
+        for device in each:
+            if not told.has(device):
+                raise SiteError(_not_offered(device, told))
+
+
+def _not_offered(device: PciDevice, told: HostDevices) -> str:
+    if isinstance(device, DeviceGroup):
+        what, offered = f"device group {device}", sorted(told.groups)
+    elif isinstance(device, FixedDevice):
+        what, offered = f"PCI device {device} for passthrough", sorted(told.fixed)
+    else:
+        known = sorted(told.dynamic)
+        what, offered = f"PCI device {device} for dynamic DirectPath", [str(DynamicDevice(*one)) for one in known]
+    return (
+        f"Where the server is to be there is no {what}; there is: {', '.join(offered) or 'none'}. "
+        "Check devices in fleet.yml, and the host's settings for passthrough and its NVIDIA manager."
+    )
 
 
 def present_devices(devices: Iterable[Any], groups: Any = None) -> tuple[Present, ...]:
@@ -160,10 +194,7 @@ def _addition(device: Any) -> Any:
 def _group_members(group: DeviceGroup, told: HostDevices, key: int, group_key: int) -> list[Any]:
     info = told.groups.get(group.name.lower())
     if info is None:
-        raise SiteError(
-            f"The host offers no device group {group.name!r}; it offers: {', '.join(sorted(told.groups)) or 'none'}. "
-            "Check devices in fleet.yml and the host's NVIDIA manager."
-        )
+        raise SiteError(_not_offered(group, told))
     members = []
     for index, component in enumerate(info.componentDeviceInfo or ()):
         template = component.device
@@ -182,10 +213,7 @@ def _backing(device: PciDevice, told: HostDevices) -> Any:
         return _Pci.DynamicBackingInfo(deviceName="", allowedDevice=[allowed], customLabel=device.label or None)
     info = told.fixed.get(str(device).lower())
     if info is None:
-        raise SiteError(
-            f"The host has no PCI device {device} for passthrough; it has: {', '.join(sorted(told.fixed)) or 'none'}. "
-            "Check devices in fleet.yml, and whether passthrough is switched on for it."
-        )
+        raise SiteError(_not_offered(device, told))
     pci = info.pciDevice
     return _Pci.DeviceBackingInfo(
         deviceName=pci.deviceName or "",

@@ -33,7 +33,7 @@ class CloneRequest:
         memory_gb: GiB; with PCI devices all of it is reserved.
         gpu_profiles: the vGPUs it is to hold, those that the template brings included.
         devices: the other PCI devices it is to hold; ``None`` leaves those of the template alone.
-        pins: for its first PCI devices the address of the physical GPU on which each must stand.
+        pins: for each of its vGPUs the address of the physical GPU on which it must stand.
         guestinfo: ``guestinfo.*`` keys for the first boot.
         customization: for templates that are customized by vSphere instead.
         options: further extraConfig keys; they win over the 64-bit MMIO settings that GPUs bring.
@@ -196,7 +196,7 @@ def clone_all(
 
     def job(request: CloneRequest) -> Job:
         backing = backings[request.network_moid] if request.network_moid else None
-        offers = told.get(request.host_moid or "", NOTHING_TOLD)
+        offers = told.get(request.host_moid or request.pool_moid, NOTHING_TOLD)
         spec = clone_spec(request, templates[request.template_moid], backing, session.object, offers)
         source = session.object(vim.VirtualMachine, request.template_moid)
         folder = session.object(vim.Folder, request.folder_moid)
@@ -250,13 +250,13 @@ def _templates(session: Session, moids: Iterable[str]) -> dict[str, TemplateFact
 
 
 def _host_devices(session: Session, requests: Iterable[CloneRequest]) -> dict[str, HostDevices]:
-    """What the hosts offer on which a clone is to hold a device by address or a device group, by their moids."""
+    """What is offered where a clone is to hold a device by address or a device group: by its host, else by its pool."""
     bound = {
-        request.host_moid
+        request.host_moid or request.pool_moid: request
         for request in requests
-        if request.host_moid and any(isinstance(device, DeviceGroup | FixedDevice) for device in request.devices or ())
+        if any(isinstance(device, DeviceGroup | FixedDevice) for device in request.devices or ())
     }
-    return {one: read_host_devices(session, one) for one in sorted(bound)}
+    return {one: read_host_devices(session, request.host_moid, request.pool_moid) for one, request in sorted(bound.items())}
 
 
 def _backings(session: Session, moids: set[str]) -> dict[str, Any]:

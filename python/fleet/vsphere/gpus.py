@@ -1,7 +1,8 @@
 """Reads what placement is told (``fleet.gpu.model``): hosts with GPUs, who stands on them, what vCenter says of profiles.
 
 Bulk reads only: their number does not grow with hosts and VMs. vCenter is asked about vGPU profiles once for each kind
-of host (a cluster's hosts that offer the same profiles), never for each host or VM.
+of host (a cluster's hosts that offer the same profiles), never for each host or VM; vSphere 9's capacity alone takes a call for
+each host with an occupied MIG GPU (``directpath``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fleet.gpu.seating import Holder
 from fleet.model import RECORD
 from fleet.vsphere.api import vim
 from fleet.vsphere.collect import moid, read_all, read_some
+from fleet.vsphere.directpath import remaining
 from fleet.vsphere.read import to_devices
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ def read_gpus(session: Session, hosts: Iterable[Host], vms: Iterable[Vm], *, wit
     profiles = _profiles(session, (seated | resting) & known.keys())
     reserved = _reserved(session, [vm for vm in known.values() if vm.host in offering and vm.power == "poweredOn"])
     around = _around(session)
-    told = _ask(session, [host for host in shown if host.moid in offering], around)
+    offers = [host for host in shown if host.moid in offering]
+    told, capacity = _ask(session, offers, around), remaining(session, offers)
     holders = {
         one: Holder(known[one].name, profiles.get(one), member=known[one].fleet is not None) for one in seated & known.keys()
     }
@@ -74,6 +77,7 @@ def read_gpus(session: Session, hosts: Iterable[Host], vms: Iterable[Vm], *, wit
             memory_reserved_mb=reserved[host.moid] if host.moid in offering else None,
             datastores=around.datastores.get(host.moid),
             max_vgpus_per_vm=told.per_vm.get(host.moid),
+            remaining=capacity.get(host.moid, ()),
             reservations=tuple(waiting.get(host.moid, ())),
         )
         for host in sorted(shown, key=lambda host: (host.cluster or "", host.name))

@@ -23,8 +23,16 @@ PROFILES = [f"grid_a100-{name}" for name in ("1-5c", "1-10c", "2-10c", "3-20c", 
 ONE, TWO, THREE, FOUR, SEVEN = (f"grid_a100-{name}" for name in ("1-5c", "2-10c", "3-20c", "4-20c", "7-40c"))
 
 
-def model(policy: str) -> dict[str, Any]:
-    """`pair`: one host with two A100. `twins`: two hosts with one each. `lone`: one. `timed`: one that is time-sliced."""
+PAIR = "Nvidia:2@grid_a100d-80c%NVLink"
+BLIND = "blind@vsphere.local"  # may not read VMs called secret…
+
+
+def model(policy: str, version: str = "8.0.3") -> dict[str, Any]:
+    """A site for tests of GPUs.
+
+    `pair`: one host with two A100. `twins`: two hosts with one each. `lone`: one. `timed`: one that is time-sliced. `cards`: two
+    hosts with a card each that is passed through. `linked`: two A100 80 GB that are linked.
+    """
 
     def host(
         name: str, count: int, hosts: int = 1, mode: str = "multiInstanceGpu", profiles: list[str] = PROFILES
@@ -34,10 +42,17 @@ def model(policy: str) -> dict[str, Any]:
         return {"name": name, **number, "gpu_policy": policy, "gpus": [{**gpus, "mode": mode, "profiles": profiles}]}
 
     timed = host("esx-timed", 1, mode="sameSize", profiles=["grid_a100-10c", "grid_a100-20c"])
+    card = {"model": "A100", "address": "0000:3b:00.0", "vendor_id": "10de", "device_id": "20f1", "label": "a100-pt"}
+    linked = host("esx-linked", 2, mode="sameSize", profiles=["grid_a100d-80c"])
+    linked["gpus"][0] |= {"model": "NVIDIA A100-SXM4-80GB", "memory_gb": 80}
+    linked["device_groups"] = [PAIR]
     template = {"folder": "templates", "cluster": "infra", "memory_gb": 16, "snapshot": "base"}
     return {
-        "vcenter": {"version": "8.0.3"},
-        "users": [{"name": "administrator@vsphere.local", "role": "admin"}],
+        "vcenter": {"version": version},
+        "users": [
+            {"name": "administrator@vsphere.local", "role": "admin"},
+            {"name": BLIND, "role": "admin", "blind_to": ["secret*"]},
+        ],
         "datacenters": [
             {
                 "name": "dc",
@@ -49,6 +64,8 @@ def model(policy: str) -> dict[str, Any]:
                     {"name": "twins", "hosts": [host("esx-twin-%d", 1, hosts=2)]},
                     {"name": "lone", "hosts": [host("esx-lone", 1)]},
                     {"name": "timed", "hosts": [timed]},
+                    {"name": "cards", "hosts": [{"name": "esx-card-%d", "count": 2, "cards": [card]}]},
+                    {"name": "linked", "hosts": [linked]},
                     {"name": "infra", "hosts": [{"name": "esx-infra"}]},
                 ],
                 "templates": [{"name": "triton-template", "image": "triton", "cpu": 4, **template}],
@@ -96,7 +113,8 @@ def program() -> Path:
 def vcenter(request: pytest.FixtureRequest, program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """One vCenter for a module, under the policy that the module asks for (hopper unless it says so)."""
     folder = tmp_path_factory.mktemp("vcenter")
-    (folder / "model.yml").write_text(yaml.safe_dump(model(request.param)))
+    policy, _, version = request.param.partition(" ")
+    (folder / "model.yml").write_text(yaml.safe_dump(model(policy, version or "8.0.3")))
     with running(program, folder / "model.yml", folder, "--containers", "none") as found:
         yield found
 

@@ -55,17 +55,30 @@ def test_kinds_are_different_devices():
     assert not difference([DynamicDevice(0x10DE, 0x20F1, "a100-pt")], there(CARD)), "its size is no part of what it is"
 
 
-@given(
-    st.lists(st.sampled_from([TWO, TEN, PAIR, CARD]), max_size=8), st.lists(st.sampled_from([TWO, TEN, PAIR, CARD]), max_size=8)
-)
-def test_applied_it_gives_what_is_wanted_with_the_fewest_changes(wanted, present):
+SOME = st.lists(st.sampled_from([TWO, TEN, PAIR, CARD]), max_size=8)
+
+
+@given(SOME, SOME)
+def test_applied_it_gives_what_is_wanted_in_its_order(wanted, present):
     have = there(*present)
     change = difference(wanted, have)
-    result = Counter(one.device for one in change.keep) + Counter(change.add)
-    assert result == Counter(wanted)
+    after = [*(one.device for one in change.keep), *change.add]
+    assert Counter(after) == Counter(wanted)
+    assert [one for one in after if one.vgpus] == [one for one in wanted if one.vgpus]
     assert sorted([*change.keep, *change.remove], key=lambda one: one.keys) == have
+    assert not difference(wanted, there(*after))
+
+
+@given(st.lists(st.sampled_from([TWO, CARD]), max_size=8), st.lists(st.sampled_from([TWO, CARD]), max_size=8))
+def test_where_the_order_says_nothing_there_are_the_fewest_changes(wanted, present):
+    change = difference(wanted, there(*present))
     assert len(change.keep) == sum((Counter(wanted) & Counter(present)).values())
-    assert not difference(wanted, there(*result.elements()))
+
+
+def test_a_small_one_that_stands_before_the_big_one_is_made_anew():
+    change = difference([TEN, TWO], there(TWO))
+    assert (change.add, [one.keys for one in change.remove]) == ((TEN, TWO), [(13000,)])
+    assert [one.keys for one in difference([TWO, TEN], there(TWO)).keep] == [(13000,)]
 
 
 @pytest.mark.parametrize(
@@ -102,6 +115,14 @@ def test_options_of_what_is_held():
         "pciPassthru.use64bitMMIO": "TRUE",
         "pciPassthru.64bitMMIOSizeGB": "64",
         "pciPassthru1.cfg.gpu-pci-id": "0000:3b:00.0",
+    }
+
+
+def test_pins_count_vgpus_and_number_places():
+    options = device_options((CARD, TWO, PAIR, TEN), ("0000:3b:00.0", "0000:3c:00.0"))
+    assert {key: value for key, value in options.items() if key.endswith("gpu-pci-id")} == {
+        "pciPassthru1.cfg.gpu-pci-id": "0000:3b:00.0",
+        "pciPassthru4.cfg.gpu-pci-id": "0000:3c:00.0",
     }
 
 

@@ -7,6 +7,8 @@ from sites import PROFILES, examples, host_of, seeds
 
 from fleet.gpu.capacity import capacity
 from fleet.gpu.model import GpuHost, GpuSite, Occupant, PhysicalGpu, ProfileFact, Reservation
+from fleet.gpu.placement import place
+from fleet.gpu.request import Request, equal_servers
 
 ALL_MODES = ("multiInstanceGpu", "multiInstanceGpu", "sameSize", "mixedSize")
 
@@ -126,6 +128,19 @@ def test_what_vsphere_9_says_remains_narrows_the_arrangements():
     assert room(gpu, "grid_a100-4-20c", remaining=(("grid_a100-4-20c", 1),)) == (1, 1, None)
     assert room(gpu, "grid_a100-4-20c", remaining=(("GRID_a100-4-20c", 0),)) == (0, 0, "fragmented")
     assert room(gpu, "grid_a100-4-20c", remaining=(("grid_a100-4-20c", 5),)) == (0, 1, "positions")  # nonsense is left aside
+
+
+def test_vcenters_number_is_never_passed_even_where_no_arrangement_explains_it():
+    """As while somebody's reservation, which nothing else shows, takes room away."""
+    told = (("nvidia_A100-1-5C", 2),)
+    assert room(a100(), "grid_a100-1-5c", remaining=told) == (2, 2, None)
+    assert room(a100(), "grid_a100-1-5c", remaining=(("grid_a100-1-5c", 0),)) == (0, 0, "directpath")
+    site = GpuSite((GpuHost("esx", profiles=PROFILES, gpus=(a100(),), remaining=told, max_vgpus_per_vm=4),))
+    plan = place(site, Request(equal_servers(["a", "b", "c"], ["grid_a100-1-5c"])))
+    assert (len(plan.placements), plan.guaranteed, plan.possible) == (2, 2, 2)
+    assert "vCenter says that 2 more a100-1-5c fit on host esx" in " ".join(plan.reasons)
+    pairs = place(site, Request(equal_servers(["a", "b"], ["grid_a100-1-5c"] * 2)))
+    assert len(pairs.placements) == 1
 
 
 def test_powered_off_members_are_counted_when_asked():

@@ -111,7 +111,7 @@ def test_a_group_is_added_with_all_its_members():
     assert text.count("<vgpu>grid_a100d-80c</vgpu>") == 2
 
 
-@pytest.mark.parametrize(("device", "words"), [(PAIR, "no device group"), (FIXED, "no PCI device 0000:3b:00.0")])
+@pytest.mark.parametrize(("device", "words"), [(PAIR, "no device group Nvidia:2@"), (FIXED, "no PCI device 0000:3b:00.0")])
 def test_what_the_host_does_not_offer(device, words):
     with pytest.raises(SiteError, match=words):
         clone_spec(replace(REQUEST, devices=(device,)), TemplateFacts("t"))

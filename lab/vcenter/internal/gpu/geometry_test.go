@@ -166,3 +166,21 @@ func TestSameSizeLockAndRelease(t *testing.T) {
 		t.Error("a VM whose second vGPU does not fit takes nothing")
 	}
 }
+
+func TestCapacityCountsWhatTheSlicesAllow(t *testing.T) {
+	names := []string{"grid_a100-1-5c", "grid_a100-2-10c", "grid_a100-3-20c", "grid_a100-4-20c"}
+	one, _ := Parse(names[0])
+	for policy, want := range map[Policy][]int32{Hopper: {6, 2, 1, 1}, Ampere: {6, 2, 1, 0}} { // the 1g at slice 4, or at 0
+		h := Host{Policy: policy, GPUs: []*GPU{{GB: 40, Mode: MIG, Profiles: names}}}
+		h.Place("a", []Request{{Profile: one}})
+		for i, name := range names {
+			p, _ := Parse(name)
+			if _, remaining, _ := h.Capacity(p); remaining != want[i] {
+				t.Errorf("%s under %s: %d remain, want %d", name, policy, remaining, want[i])
+			}
+		}
+		if consumed, _, most := h.Capacity(one); consumed != 1 || most != 7 || len(h.GPUs[0].Held()) != 1 {
+			t.Errorf("consumed %d of %d, and asking changed nothing: %v", consumed, most, h.GPUs[0].Held())
+		}
+	}
+}

@@ -35,3 +35,15 @@ func Parse(name string) (Profile, error) {
 
 // MemoryMB is the frame buffer that a guest's driver reports, in MiB.
 func (p Profile) MemoryMB() int { return p.GB * 1024 }
+
+var groupName = regexp.MustCompile(`^[^:@%]+:(\d+)@([^@%]+)(?:%.+)?$`)
+
+// ParseGroup takes a vendor device group's name apart: Nvidia:2@grid_a100d-80c%NVLink is two vGPUs.
+func ParseGroup(name string) (count int, profile string, err error) {
+	m := groupName.FindStringSubmatch(name)
+	if m == nil {
+		return 0, "", fmt.Errorf("%q is not a device group's name such as Nvidia:2@grid_a100d-80c%%NVLink", name)
+	}
+	count, _ = strconv.Atoi(m[1])
+	return count, m[2], nil
+}

@@ -29,6 +29,7 @@ func (l *Lab) equip(h *simulator.HostSystem, spec site.Host) {
 	if h.Runtime.StandbyMode == "" {
 		h.Runtime.StandbyMode = string(types.HostStandbyModeNone)
 	}
+	l.passThrough(h, spec)
 	if len(spec.GPUs) == 0 {
 		return
 	}

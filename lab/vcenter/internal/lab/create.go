@@ -52,6 +52,7 @@ func (l *Lab) create(ctx *simulator.Context, spec *types.VirtualMachineConfigSpe
 	spec.CpuAllocation = mergeAllocation(defaults.CpuAllocation, spec.CpuAllocation)
 	spec.MemoryAllocation = mergeAllocation(defaults.MemoryAllocation, spec.MemoryAllocation)
 	l.assignKeys(spec.DeviceChange, nil)
+	numberGroups(spec)
 	lock := l.folderLock(at.folder)
 	lock.Lock()
 	defer lock.Unlock()

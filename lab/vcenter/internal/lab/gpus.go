@@ -59,15 +59,21 @@ func requests(vm *simulator.VirtualMachine) ([]gpu.Request, *failure) {
 // placeGPUs takes room for a VM's vGPUs on the first of the hosts that has it.
 func (l *Lab) placeGPUs(vm *simulator.VirtualMachine, hosts []types.ManagedObjectReference) (types.ManagedObjectReference, *failure) {
 	wanted, failed := requests(vm)
-	if failed != nil || len(wanted) == 0 {
+	cards := cardDevices(vm.Config.Hardware.Device)
+	if failed != nil || len(wanted)+len(cards) == 0 {
 		return hosts[0], failed
 	}
 	l.gpuMu.Lock()
 	defer l.gpuMu.Unlock()
 	for _, ref := range hosts {
-		if h := l.gpuHosts[ref]; h != nil && h.host.Place(vm.Self.Value, wanted) {
+		h := l.gpuHosts[ref]
+		if !l.takeCards(vm.Self.Value, cards, ref) {
+			continue
+		}
+		if len(wanted) == 0 || (h != nil && h.host.Place(vm.Self.Value, wanted)) {
 			return ref, nil
 		}
+		l.freeCards(vm.Self.Value)
 	}
 	var names, devices []string
 	for _, ref := range hosts {
@@ -75,6 +81,9 @@ func (l *Lab) placeGPUs(vm *simulator.VirtualMachine, hosts []types.ManagedObjec
 	}
 	for i, r := range wanted {
 		devices = append(devices, fmt.Sprintf("pciPassthru%d (%s)", i, r.Profile.Name))
+	}
+	for _, c := range cards {
+		devices = append(devices, c.DeviceInfo.GetDescription().Label)
 	}
 	text := fmt.Sprintf("Insufficient resources. One or more devices (%s) required by VM '%s' are not available on host %s.",
 		strings.Join(devices, ", "), vm.Name, strings.Join(names, ", "))
@@ -86,6 +95,7 @@ func (l *Lab) placeGPUs(vm *simulator.VirtualMachine, hosts []types.ManagedObjec
 // releaseGPUs frees what a VM holds, wherever that is, and tells readers.
 func (l *Lab) releaseGPUs(ctx *simulator.Context, vm types.ManagedObjectReference) {
 	l.gpuMu.Lock()
+	l.freeCards(vm.Value)
 	var touched []types.ManagedObjectReference
 	for ref, h := range l.gpuHosts {
 		if h.host.Release(vm.Value) {

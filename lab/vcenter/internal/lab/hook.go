@@ -31,6 +31,7 @@ var redirected = map[string]map[string]bool{
 	},
 	"Folder":             {"CreateVM_Task": true},
 	"Datacenter":         {"PowerOnMultiVM_Task": true},
+	"ViewManager":        {"CreateContainerView": true},
 	"SearchIndex":        {"FindByUuid": true, "FindAllByUuid": true},
 	"EnvironmentBrowser": {"QueryConfigTarget": true, "QueryConfigOptionEx": true},
 	// The library grants everything to everybody.

@@ -70,8 +70,10 @@ type Lab struct {
 	macs     int
 	version  int64
 
-	gpuMu    sync.Mutex
-	gpuHosts map[types.ManagedObjectReference]*gpuHost
+	gpuMu        sync.Mutex
+	gpuHosts     map[types.ManagedObjectReference]*gpuHost
+	cards        map[types.ManagedObjectReference][]*card // by host
+	deviceGroups map[types.ManagedObjectReference][]string
 }
 
 // taskRules lets tests slow down the work behind a task; the caller's own call is slowed elsewhere.
@@ -82,14 +84,16 @@ type taskRules interface {
 // New builds the inventory; nothing listens yet.
 func New(cfg Config, rules taskRules) (*Lab, error) {
 	l := &Lab{
-		cfg:      cfg,
-		tasks:    rules,
-		names:    map[types.ManagedObjectReference]string{},
-		users:    map[string]string{},
-		machines: map[types.ManagedObjectReference]*machine{},
-		pending:  map[types.ManagedObjectReference]*creation{},
-		folders:  map[types.ManagedObjectReference]*sync.Mutex{},
-		gpuHosts: map[types.ManagedObjectReference]*gpuHost{},
+		cfg:          cfg,
+		tasks:        rules,
+		names:        map[types.ManagedObjectReference]string{},
+		users:        map[string]string{},
+		machines:     map[types.ManagedObjectReference]*machine{},
+		pending:      map[types.ManagedObjectReference]*creation{},
+		folders:      map[types.ManagedObjectReference]*sync.Mutex{},
+		gpuHosts:     map[types.ManagedObjectReference]*gpuHost{},
+		cards:        map[types.ManagedObjectReference][]*card{},
+		deviceGroups: map[types.ManagedObjectReference][]string{},
 	}
 	var err error
 	if l.addrs, err = newAddresses(cfg.Subnet); err != nil {
@@ -122,6 +126,7 @@ func New(cfg Config, rules taskRules) (*Lab, error) {
 	l.reg = l.model.Service.Context.Map
 	l.reg.AddHandler(&watcher{lab: l})
 	l.methods = l.reg.Put(&methodsObject{lab: l, Self: types.ManagedObjectReference{Type: "LabMethods", Value: "lab"}}).Reference()
+	l.addDirectPath()
 	if err := l.build(); err != nil {
 		return nil, err
 	}

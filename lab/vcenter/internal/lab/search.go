@@ -59,6 +59,8 @@ func (o *methodsObject) QueryConfigTarget(ctx *simulator.Context, req *types.Que
 		return body
 	}
 	target := body.Res.Returnval
+	target.PciPassthrough, target.DynamicPassthrough = nil, nil
+	l.tellCards(target, l.spokenFor(req.This, req.Host))
 	for _, p := range l.offered(req.This, req.Host) {
 		target.SharedGpuPassthroughTypes = append(target.SharedGpuPassthroughTypes, types.VirtualMachinePciSharedGpuPassthroughInfo{
 			VirtualMachineTargetInfo: types.VirtualMachineTargetInfo{Name: p.Name}, Vgpu: p.Name,
@@ -68,18 +70,23 @@ func (o *methodsObject) QueryConfigTarget(ctx *simulator.Context, req *types.Que
 	return body
 }
 
-// offered lists the vGPU types of one host, or of all hosts that an environment browser speaks for, each once.
-func (l *Lab) offered(browser types.ManagedObjectReference, host *types.ManagedObjectReference) []gpu.Profile {
-	hosts := []types.ManagedObjectReference{}
+// spokenFor lists the one host asked about, or all hosts of the cluster that an environment browser speaks for.
+func (l *Lab) spokenFor(browser types.ManagedObjectReference, host *types.ManagedObjectReference) []types.ManagedObjectReference {
+	if host != nil {
+		return []types.ManagedObjectReference{*host}
+	}
 	for _, e := range l.reg.All("ClusterComputeResource") {
 		c, ok := e.(*simulator.ClusterComputeResource)
 		if ok && c.EnvironmentBrowser != nil && *c.EnvironmentBrowser == browser {
-			hosts = c.Host
+			return c.Host
 		}
 	}
-	if host != nil {
-		hosts = []types.ManagedObjectReference{*host}
-	}
+	return nil
+}
+
+// offered lists the vGPU types of one host, or of all hosts that an environment browser speaks for, each once.
+func (l *Lab) offered(browser types.ManagedObjectReference, host *types.ManagedObjectReference) []gpu.Profile {
+	hosts := l.spokenFor(browser, host)
 	l.gpuMu.Lock()
 	defer l.gpuMu.Unlock()
 	var found []gpu.Profile

@@ -118,6 +118,11 @@ func (h Host) check(where string, stores []string) error {
 			return err
 		}
 	}
+	for _, name := range h.DeviceGroups {
+		if _, _, err := gpu.ParseGroup(name); err != nil {
+			return fmt.Errorf("%s: device_groups: %w", where, err)
+		}
+	}
 	seen := map[string]bool{}
 	for _, g := range h.GPUs {
 		if !pciAddress.MatchString(g.PCI) || seen[g.PCI] {

@@ -29,9 +29,10 @@ func (v VCenter) MaxVGPUs() int32 {
 
 // User may log in; without a password of its own it has the one of --password-file.
 type User struct {
-	Name     string `yaml:"name"`
-	Password string `yaml:"password"`
-	Role     string `yaml:"role"` // admin, read-only, or one of roles
+	Name     string   `yaml:"name"`
+	Password string   `yaml:"password"`
+	Role     string   `yaml:"role"`     // admin, read-only, or one of roles
+	BlindTo  []string `yaml:"blind_to"` // shell patterns: names of VMs that it may not read
 }
 
 // Role is a set of privileges such as VirtualMachine.Interact.PowerOn, held on the whole inventory.
@@ -82,6 +83,8 @@ type Host struct {
 	GPUs          []GPU    `yaml:"gpus"`
 	GPUPolicy     string   `yaml:"gpu_policy"`     // hopper, ampere, adversarial
 	GPUAssignment string   `yaml:"gpu_assignment"` // performance, consolidation
+	Cards         []Card   `yaml:"cards"`          // passed through whole
+	DeviceGroups  []string `yaml:"device_groups"`  // such as Nvidia:2@grid_a100d-80c%NVLink
 }
 
 // GPU is a physical GPU, or with count several alike whose bus numbers follow each other.
@@ -92,6 +95,15 @@ type GPU struct {
 	MemoryGB int      `yaml:"memory_gb"`
 	Mode     string   `yaml:"mode"`
 	Profiles []string `yaml:"profiles"`
+}
+
+// Card is a PCI device that VMs may have whole, by its address or by what it is.
+type Card struct {
+	Model    string `yaml:"model"`
+	Address  string `yaml:"address"`
+	VendorID string `yaml:"vendor_id"` // four hexadecimal digits
+	DeviceID string `yaml:"device_id"`
+	Label    string `yaml:"label"`
 }
 
 // Template is a VM template; an image key makes its clones guests (see --image).

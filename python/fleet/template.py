@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fleet.gpu.attach import places
+
 if TYPE_CHECKING:
     from fleet.model import Shape
 
@@ -47,7 +49,7 @@ def problems(template: Template, shape: Shape, network: str | None) -> list[str]
         shape: what its clones are to be.
         network: the network that they are to be on.
     """
-    gpus = len(shape.gpu_profiles)
+    gpus = len(shape.gpu_profiles) + places(shape.devices or ())
     found = []
     if template.connection not in (None, "connected"):
         found.append(f"vCenter calls it {template.connection}: make its datastore reachable, or register it again")

@@ -72,7 +72,7 @@ var reads = map[string]bool{
 	"CloseInventoryViewFolder": true, "RewindCollector": true, "ResetCollector": true, "SetCollectorPageSize": true,
 	"SessionIsActive": true, "CurrentTime": true, "AcquireCloneTicket": true, "CloneSession": true, "PlaceVm": true,
 	"AcquireGenericServiceTicket": true, "IsSharedGraphicsActive": true, "PbmRetrieveServiceContent": true, "SetLocale": true,
-	"LoginByToken": true, "KeepAlive": true,
+	"LoginByToken": true, "KeepAlive": true, "DirectPathProfileManagerQueryCapacity": true, "DirectPathProfileManagerList": true,
 }
 
 // isWrite tells whether a method changes the inventory; what is not known to read is a write.

@@ -16,7 +16,7 @@ options:
   state:
     description: What is wanted.
     type: str
-    choices: [present, draining, absent, destroyed, observed]
+    choices: [present, retried, draining, absent, destroyed, observed]
     default: present
   site_file:
     description: The site's C(fleet.yml). The action plugin fills it from the fleet's logical host.
@@ -41,7 +41,7 @@ options:
     type: bool
     default: false
   servers:
-    description: Names, for C(draining) and C(absent).
+    description: Names, for C(retried), C(draining) and C(absent).
     type: list
     elements: str
     default: []
@@ -112,6 +112,10 @@ balancers:
   description: Every confirmed balancer with its host variables.
   type: list
   returned: always
+unconfirmed:
+  description: VMs that carry the fleet's keys and not its identity; they are left as they are.
+  type: list
+  returned: always
 placed:
   description: Host and GPUs of each new server, as read back after power-on.
   type: dict
@@ -133,7 +137,7 @@ seconds:
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
-    from fleet import service
+    from fleet import retry, service
     from fleet.controller import FirstBoot, Limits
     from fleet.errors import FleetError, NotConfirmedError
     from fleet.room import Terms
@@ -146,6 +150,8 @@ def run(module: AnsibleModule) -> dict:
     with service.open_fleet(params["site_file"], params["fleet"], limits=Limits(**params["limits"])) as controller:
         if params["state"] == "observed":
             return service.observe(controller)
+        if params["state"] == "retried":
+            return retry.retry(controller, params["servers"], check=check)
         if params["state"] == "present":
             boot = FirstBoot(params["user"], params["authorized_keys"])
             terms = Terms(partial=params["partial"], allow_possible=params["allow_possible"])
@@ -181,7 +187,11 @@ def run(module: AnsibleModule) -> dict:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["present", "draining", "absent", "destroyed", "observed"], "default": "present"},
+            "state": {
+                "type": "str",
+                "choices": ["present", "retried", "draining", "absent", "destroyed", "observed"],
+                "default": "present",
+            },
             "site_file": {"type": "path", "required": True},
             "fleet": {"type": "str", "required": True},
             "size": {"type": "int"},

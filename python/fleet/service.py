@@ -147,6 +147,11 @@ def result(controller: Controller, observed: Observation, plan: Plan, report: Re
         "notes": report.notes,
         "servers": [m for m in members if m["role"] == TRITON],
         "balancers": [m for m in members if m["role"] == LOADBALANCER],
+        "unconfirmed": [
+            {"name": m.name, "role": m.role, "moid": m.vm.moid, "reason": m.reason}
+            for m in observed.state.members
+            if not m.confirmed
+        ],
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from fleet import __version__
-from fleet.cli import ask, gpu, lab, scale, show
+from fleet.cli import ask, gpu, lab, retry, scale, show
 
 
 @click.group(
@@ -28,6 +28,7 @@ for command in (
     scale.add_vm,
     scale.remove_vm,
     scale.scale,
+    retry.retry,
     scale.verify,
     scale.destroy,
     ask.ask,

@@ -12,10 +12,7 @@ failed=()
 
 finish() {
     [ -n "$lab_was_up" ] || fleet lab down >build/stages/down.log 2>&1 || true
-    if [ -n "$started_docker" ] && [ -f build/dockerd.pid ]; then
-        kill "$(cat build/dockerd.pid)" 2>/dev/null || true
-        rm -f build/dockerd.pid
-    fi
+    [ -z "$started_docker" ] || lab/stop_docker.sh || true
 }
 trap finish EXIT
 

@@ -43,6 +43,7 @@ keyed_groups:
 
 from pathlib import Path
 
+from ansible import constants
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Constructable
 from ansible.template import trust_as_template
@@ -76,7 +77,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
                 for spec in site.fleets.values():
                     self._add_fleet(Controller(session, spec), site)
         except FleetError as error:
-            raise AnsibleParserError(str(error)) from error
+            self._refuse(error)
+
+    def _refuse(self, error):
+        """Say it in one sentence. Ansible itself would let its other plugins try the file too, and print what each of them says."""
+        if constants.INVENTORY_ANY_UNPARSED_IS_FAILED:
+            self.display.error(str(error), wrap_text=False)
+            raise SystemExit(1)
+        raise AnsibleParserError(str(error)) from None
 
     def _add_fleet(self, controller, site):
         spec = controller.spec

@@ -128,3 +128,11 @@ def test_a_run_may_change_the_size_and_an_inventory_may_not() -> None:
         module_arguments({}, {**HOST, "fleet_size": 3}, {}, run_only=True)
     with pytest.raises(UsageError, match="logical host"):
         module_arguments({}, {}, {}, run_only=True)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("fleet_add", "x"), ("fleet_add", 0), ("fleet_add", "-1"), ("fleet_size", -1), ("fleet_size", "1.5")]
+)
+def test_a_size_that_is_no_number_of_servers(variable: str, value: object) -> None:
+    with pytest.raises(UsageError, match=rf"{variable} is a number of servers, \d or more, and not"):
+        module_arguments({}, HOST, {variable: value}, run_only=True)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 #: Extra variables of a run → option of ``fleet_server``.
 RUN_ONLY = {"fleet_size": "size", "fleet_add": "add", "fleet_confirm": "confirm"}
+#: Extra variables that count servers → the least that makes sense.
+COUNTS = {"fleet_size": 0, "fleet_add": 1}
 
 
 def module_arguments(
@@ -25,7 +27,7 @@ def module_arguments(
         run_only: whether the module takes the run's own variables.
 
     Raises:
-        UsageError: a run's variable stands elsewhere, or the host is no fleet's logical host.
+        UsageError: a run's variable stands elsewhere or is no number of servers, or the host is no fleet's logical host.
     """
     for variable in RUN_ONLY:
         if variable in task_vars and variable not in extra_vars:
@@ -33,6 +35,10 @@ def module_arguments(
                 f"{variable} is set in the inventory or in a play, and it may only be an extra variable of one run "
                 f"(-e {variable}=...): remove it there; the wanted size lives in fleet.yml and the fleet's record."
             )
+    for variable, least in COUNTS.items():
+        value = str(extra_vars.get(variable, least)).strip()
+        if not (value.isdecimal() and int(value) >= least):
+            raise UsageError(f"{variable} is a number of servers, {least} or more, and not {extra_vars[variable]!r}.")
     completed = {"site_file": task_vars.get("fleet_site_file"), "fleet": task_vars.get("fleet_name")}
     if run_only:
         completed |= {option: extra_vars[name] for name, option in RUN_ONLY.items() if name in extra_vars}

@@ -39,6 +39,12 @@ def test_what_would_change_of_a_fleet_that_serves(site, playbook, extra, plan):
     assert {m.state for m in site.members().values()} == {"ready"}
 
 
+def test_whom_nobody_has_reached_yet_is_not_asked(site, monkeypatch):
+    monkeypatch.setenv("FLEET_TEST_MUTE", "all")
+    assert "demo-001" in site.present(size=1)["failures"]
+    printed_and_nothing_written(site, "site", (), [])
+
+
 def printed_and_nothing_written(site, playbook, extra, plan):
     mark = site.control.last()
     variables = [word for variable in extra for word in ("-e", variable)]

@@ -51,6 +51,7 @@ def member_vars(member: Member, spec: FleetSpec, *, cluster: str | None = None) 
             "template": shape.template if vm.keys.get("spec") == shape.digest() else None,
             "created": vm.created.isoformat() if vm.created else None,
             "spec": vm.keys.get("spec"),
+            "first_boot": "adopted" if "former" in vm.keys else spec.first_boot,
         },
         "ansible_host_key_checking": True,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from fleet import __version__
-from fleet.cli import ask, gpu, lab, retry, scale, show
+from fleet.cli import adopt, ask, gpu, lab, retry, scale, show
 
 
 @click.group(
@@ -31,6 +31,8 @@ for command in (
     retry.retry,
     scale.verify,
     scale.destroy,
+    adopt.adopt,
+    adopt.disown,
     ask.ask,
     ask.infer,
     show.inventory,

@@ -12,7 +12,7 @@ from .conftest import BALANCER, MODEL, SLICE, Site, fleet_of, hand_made_clone, r
 
 FIELDS = {
     *("name", "role", "server", "state", "reason", "moid", "uuid", "power", "address", "addresses", "host", "cluster"),
-    *("gpu_profiles", "gpus", "cpu", "memory_mb", "template", "created", "spec"),
+    *("gpu_profiles", "gpus", "cpu", "memory_mb", "template", "created", "spec", "first_boot"),
 }
 
 

@@ -17,6 +17,9 @@ options:
     description: The fleet's name. The action plugin fills it from the fleet's logical host.
     type: str
     required: true
+  run:
+    description: The id under which this run holds the fleet's lease. The action plugin fills it.
+    type: str
   states:
     description: Member name to C(state) and, where there is one, C(reason).
     type: dict
@@ -60,6 +63,7 @@ def main() -> None:
         argument_spec={
             "site_file": {"type": "path", "required": True},
             "fleet": {"type": "str", "required": True},
+            "run": {"type": "str"},
             "states": {"type": "dict", "required": True},
             "strict": {"type": "bool", "default": False},
         },
@@ -69,7 +73,7 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("triton-fleet (the Python package fleet)"))
     states = {name: (entry["state"], entry.get("reason") or None) for name, entry in module.params["states"].items()}
     try:
-        with service.open_fleet(module.params["site_file"], module.params["fleet"]) as controller:
+        with service.open_fleet(module.params["site_file"], module.params["fleet"], run=module.params["run"]) as controller:
             marked = controller.mark(states, check=module.check_mode)
             if module.params["strict"] and not module.check_mode:
                 controller.require_none_quarantined()

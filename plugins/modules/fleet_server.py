@@ -26,6 +26,9 @@ options:
     description: The fleet's name. The action plugin fills it from the fleet's logical host.
     type: str
     required: true
+  run:
+    description: The id under which this run holds the fleet's lease. The action plugin fills it.
+    type: str
   size:
     description: A new absolute target size (extra variable C(fleet_size) of the run).
     type: int
@@ -147,7 +150,9 @@ except ImportError:
 
 def run(module: AnsibleModule) -> dict:
     params, check = module.params, module.check_mode
-    with service.open_fleet(params["site_file"], params["fleet"], limits=Limits(**params["limits"])) as controller:
+    with service.open_fleet(
+        params["site_file"], params["fleet"], limits=Limits(**params["limits"]), run=params["run"]
+    ) as controller:
         if params["state"] == "observed":
             return service.observe(controller)
         if params["state"] == "retried":
@@ -194,6 +199,7 @@ def main() -> None:
             },
             "site_file": {"type": "path", "required": True},
             "fleet": {"type": "str", "required": True},
+            "run": {"type": "str"},
             "size": {"type": "int"},
             "add": {"type": "int"},
             "partial": {"type": "bool", "default": False},

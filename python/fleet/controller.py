@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fleet import hostvars, observe
-from fleet.errors import ConflictError, FleetError, QuarantinedError
+from fleet import hostvars, leasing, observe
+from fleet.errors import FleetError, LeaseError, QuarantinedError
 from fleet.model import TRITON, Member
 from fleet.progress import teller
-from fleet.vsphere import batch, find, read
+from fleet.vsphere import batch, read
 from fleet.vsphere import record as records
 from fleet.vsphere.gpus import read_gpus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from fleet.gpu.model import GpuSite
     from fleet.model import FleetSpec, FleetState, Host, Vm
@@ -71,11 +71,12 @@ class Observation:
 class Controller:
     """Observes and changes one fleet."""
 
-    def __init__(self, session: Session, spec: FleetSpec, *, limits: Limits | None = None) -> None:
-        """Work on the fleet ``spec`` through an open ``session``."""
+    def __init__(self, session: Session, spec: FleetSpec, *, limits: Limits | None = None, run: str | None = None) -> None:
+        """Work on the fleet ``spec`` through an open ``session``; ``run`` is the id under which its lease was taken."""
         self.session = session
         self.spec = spec
         self.limits = limits or Limits()
+        self.run = run
         self._tell = teller()
 
     def telling(self, step: str) -> Progress:
@@ -108,19 +109,28 @@ class Controller:
 
     # ── write ────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def require_lease(self) -> None:
+        """Before every batch of writes: make sure that this run still holds the fleet's lease.
+
+        Raises:
+            LeaseError: it does not; nothing more is to be changed.
+        """
+        leasing.require(self.session, self.spec, self.run)
+
     def write_record(self, wanted: Record) -> None:
-        """Write down what a plan decided; a new fleet gets its folder and its record here."""
-        observed = self.observe()
-        if observed.state.record_vm is None:
-            folder = find.ensure_folder(self.session, self.spec.datacenter, self.spec.folder)
-            try:
-                records.create_record(self.session, self.spec, folder, wanted)
-            except ConflictError:  # a killed run's task may have made it meanwhile
-                observed = self.observe()
-                if observed.state.record_vm is None:
-                    raise
-        if observed.state.record_vm is not None and observed.record != wanted:
-            records.update_record(self.session, observed.state.record_vm.moid, lambda now: _merge(now, wanted))
+        """Write down what a plan decided, if this run still holds the lease at that very moment."""
+        self.require_lease()
+        self._update_record(lambda now: _merge(now, wanted))
+
+    def _update_record(self, change: Callable[[Record], Record]) -> None:
+        def checked(now: Record) -> Record:
+            leasing.own(now, self.spec.name, self.run)
+            return change(now)
+
+        vm = records.find_record(self.session, self.spec.name)
+        if vm is None:
+            raise LeaseError(f"The record of fleet {self.spec.name} is gone, and its lease with it: this run stops here.")
+        records.update_record(self.session, vm, checked)
 
     def write_keys(self, writes: Mapping[str, Mapping[str, str | None]]) -> None:
         """Write ``fleet.*`` keys (without prefix) of many members in one batch; ``None`` removes a key.
@@ -130,6 +140,7 @@ class Controller:
         """
         if not writes:
             return
+        self.require_lease()
         outcomes = batch.reconfigure_keys(self.session, {moid: (keys, None) for moid, keys in writes.items()})
         for outcome in outcomes.values():
             if outcome.error is not None:
@@ -162,11 +173,11 @@ class Controller:
         """Forget the record's open requests once every server of the target is ready; returns whether there were any."""
         observed = self.observe()
         record, vm = observed.record, observed.state.record_vm
-        if record is None or vm is None or not record.requests:
+        if record is None or record.target is None or vm is None or not record.requests:
             return False
         if sum(m.state == "ready" for m in observed.members()) < record.target:
             return False
-        records.update_record(self.session, vm.moid, lambda now: replace(now, requests=()))
+        self._update_record(lambda now: replace(now, requests=()))
         return True
 
     def require_none_quarantined(self) -> None:
@@ -178,9 +189,10 @@ class Controller:
         observed = self.observe()
         bad = [m for m in observed.state.members if m.confirmed and m.state == "quarantined"]
         there = sum(m.state != "draining" for m in observed.members())
-        if not bad and observed.record is not None and there < observed.record.target:
+        target = (observed.record and observed.record.target) or 0
+        if not bad and there < target:
             raise QuarantinedError(
-                f"Only {there} of {observed.record.target} servers of fleet {self.spec.name} are there: the others could not be "
+                f"Only {there} of {target} servers of fleet {self.spec.name} are there: the others could not be "
                 "cloned (see failures above). Mend the cause and run this again."
             )
         if bad:
@@ -206,12 +218,17 @@ def brief(reason: str | None) -> str | None:
 
 def _merge(now: Record, wanted: Record) -> Record:
     """What the plan decided, on top of what the record says by now; numbers that were given out stay given out."""
-    return replace(
+    merged = replace(
         now,
         target=wanted.target,
         highest=max(now.highest, wanted.highest),
         highest_balancer=max(now.highest_balancer, wanted.highest_balancer),
         requests=wanted.requests,
         set_by=wanted.set_by,
-        set_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        set_at=wanted.set_at,
     )
+    if merged.target == now.target:
+        return merged
+    owner = (now.lease or {}).get("owner") or {}
+    by = f"{owner.get('user')}@{owner.get('host')}"
+    return replace(merged, set_by=by, set_at=datetime.now(UTC).isoformat(timespec="seconds"))

@@ -149,8 +149,9 @@ def plan_present(
         raise UsageError("fleet_size and fleet_add exclude each other: give the absolute or the relative one.")
     servers = [m for m in state.of_role(TRITON) if m.confirmed and m.state != "draining"]
     was = record.target if record else None
-    base = record or Record(target=spec.size.initial)
-    target, requests, notes = _target(spec, base, len(servers), size, add, request)
+    base = record or Record(target=None)
+    start = spec.size.initial if was is None else was
+    target, requests, notes = _target(spec, start, base.requests, len(servers), size, add, request)
     creations, highest = _creations(spec, state, TRITON, target - len(servers), base.highest)
     if (hosts := room.tied_hosts(spec, len(creations), state)) is not None:
         creations = tuple(replace(creation, host=host) for creation, host in zip(creations, hosts, strict=True))
@@ -213,8 +214,8 @@ def plan_drain(
         NoRoomError: the fleet would fall below its minimum, or more than ``max_remove`` would go.
         UsageError: a name that is no server of this fleet, or the fleet has no record.
     """
-    if record is None:
-        raise UsageError(f"Fleet {spec.name} has no record in folder {spec.folder}: nothing was ever scaled out here.")
+    if record is None or record.target is None:
+        raise UsageError(f"Fleet {spec.name} has no target size yet: nothing was ever scaled out here.")
     servers = [m for m in state.of_role(TRITON) if m.confirmed]
     draining = [m for m in servers if m.state == "draining"]
     serving = [m for m in servers if m.state != "draining"]
@@ -263,29 +264,35 @@ def plan_remove(spec: FleetSpec, record: Record | None, state: FleetState, names
     for member in chosen:
         if drained and member.state != "draining":
             raise UsageError(f"{member.name} is {member.state}, not draining: drain it first (scale_in.yml does both).")
-    base = record or Record(target=spec.size.initial)
-    return Plan(spec.name, base.target, base.target, base, remove=tuple(chosen), notes=_unconfirmed_notes(state))
+    base = record or Record(target=None)
+    target = spec.size.initial if base.target is None else base.target
+    return Plan(spec.name, base.target, target, base, remove=tuple(chosen), notes=_unconfirmed_notes(state))
 
 
 def plan_destroy(spec: FleetSpec, record: Record | None, state: FleetState) -> Plan:
     """Destroy every confirmed member of the fleet; the record goes last."""
-    base = record or Record(target=0)
+    base = record or Record(target=None)
     members = [m for m in state.members if m.confirmed]
-    return Plan(spec.name, base.target, 0, replace(base, target=0), remove=tuple(members), notes=_unconfirmed_notes(state))
+    return Plan(spec.name, base.target or 0, 0, replace(base, target=0), remove=tuple(members), notes=_unconfirmed_notes(state))
 
 
 def _target(
-    spec: FleetSpec, record: Record, present: int, size: int | None, add: int | None, request: dict[str, Any] | None
+    spec: FleetSpec,
+    target: int,
+    requests: tuple[dict[str, Any], ...],
+    present: int,
+    size: int | None,
+    add: int | None,
+    request: dict[str, Any] | None,
 ) -> tuple[int, tuple[dict[str, Any], ...], list[str]]:
-    requests, notes = tuple(record.requests), []
-    target = record.target
+    notes = []
     if size is not None:
         target = size
     elif add is not None and requests:
-        notes.append(f"finishes the open request for {record.target} servers (from {requests[0].get('from')}), adds none on top")
+        notes.append(f"finishes the open request for {target} servers (from {requests[0].get('from')}), adds none on top")
     elif add is not None:
-        target = record.target + add
-        requests = ({"from": record.target, "to": target, **(request or {})},)
+        requests = ({"from": target, "to": target + add, **(request or {})},)
+        target += add
     if (size is not None or add is not None) and not spec.size.min <= target <= spec.size.max:
         name = "fleet_size" if size is not None else "fleet_add"
         raise NoRoomError(

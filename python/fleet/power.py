@@ -54,6 +54,9 @@ def start(controller: Controller, plan: Plan, members: Iterable[Member], terms: 
 
 def _power_on(controller: Controller, queue: Sequence[Member], told: Started) -> list[Member]:
     """Power on; returns the servers that vCenter has no GPU for, their failures noted."""
+    if not queue:
+        return []
+    controller.require_lease()
     hosts = {m.name: m.vm.host for m in queue if m.gpus and m.vm.host}
     outcomes = batch.power_on_all(
         controller.session,
@@ -91,6 +94,8 @@ def _elsewhere(
     for name in plan.unplaced:
         told.failures[name] += f" Planned again, and no GPU is left for it: {'; '.join(plan.reasons[1:]) or 'all are taken'}."
     moves = {name: moids[seat.host] for name, seat in seated.items() if moids[seat.host] != waiting[name].vm.host}
+    if moves:
+        controller.require_lease()
     moved = batch.relocate_all(
         controller.session,
         {name: waiting[name].vm.moid for name in moves},

@@ -16,7 +16,7 @@ _KNOWN = ("version", "target", "highest", "highest_balancer", "requests", "lease
 class Record:
     """What is decided by running and not by git: the target size, numbers given out, open requests, the lease."""
 
-    target: int
+    target: int | None  # None until a run decides it for the first time
     highest: int = 0  # the highest number that a server was ever named by
     highest_balancer: int = 0
     requests: tuple[dict[str, Any], ...] = ()
@@ -39,7 +39,7 @@ def parse(text: str, *, where: str) -> Record:
     try:
         document = _document(text)
         return Record(
-            target=_count(document, "target", None),
+            target=None if document.get("target", 0) is None else _count(document, "target", None),
             highest=_count(document, "highest", 0),
             highest_balancer=_count(document, "highest_balancer", 0),
             requests=_requests(document.get("requests")),

@@ -59,6 +59,7 @@ def remove(controller: Controller, plan: Plan, *, confirm: str | None, with_reco
 def _destroy(controller: Controller, doomed: Mapping[str, str], report: Report) -> None:
     if not doomed:
         return
+    controller.require_lease()
     outcomes = batch.destroy_all(
         controller.session, doomed, timeout=controller.limits.power, on_progress=controller.telling("destroy")
     )

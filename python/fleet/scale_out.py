@@ -89,6 +89,7 @@ def _clone(
     controller: Controller, creations: Sequence[Creation], place: find.Place, boot: FirstBoot, report: Report
 ) -> list[Creation]:
     """Clone; returns the creations under the names that they got."""
+    controller.require_lease()
     place = replace(place, folder_moid=find.ensure_folder(controller.session, controller.spec.datacenter, controller.spec.folder))
 
     def clone_all(some: Mapping[Creation, str]) -> Mapping[str, Outcome]:

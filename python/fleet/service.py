@@ -31,12 +31,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_fleet(site_file: str, fleet: str | None, *, limits: Limits | None = None) -> Iterator[Controller]:
-    """A controller of one fleet of a site, logged in to its vCenter."""
+def open_fleet(
+    site_file: str, fleet: str | None, *, limits: Limits | None = None, run: str | None = None
+) -> Iterator[Controller]:
+    """A controller of one fleet of a site, logged in to its vCenter; ``run`` is the id under which the lease was taken."""
     site = load_site(site_file)
     spec = site.fleet(fleet)
     with connect(site.endpoint()) as session:
-        yield Controller(session, spec, limits=limits)
+        yield Controller(session, spec, limits=limits, run=run)
 
 
 def present(
@@ -79,8 +81,8 @@ def present(
 def observe(controller: Controller) -> dict[str, Any]:
     """The members as they are, in the shape of every other answer; nothing is planned."""
     observed = controller.observe()
-    record = observed.record or Record(target=0)
-    plan = planning.Plan(controller.spec.name, record.target, record.target, record)
+    record = observed.record or Record(target=None)
+    plan = planning.Plan(controller.spec.name, record.target, record.target or 0, record)
     return result(controller, observed, plan, Report())
 
 
@@ -138,7 +140,7 @@ def result(controller: Controller, observed: Observation, plan: Plan, report: Re
         "changed": report.changed,
         "plan": plan.as_dict(),
         "plan_lines": plan.lines(),
-        "target": observed.record.target if observed.record else plan.target,
+        "target": plan.target if observed.record is None or observed.record.target is None else observed.record.target,
         "created": sorted(report.created),
         "removed": sorted(report.removed),
         "failures": dict(sorted(report.failures.items())),

@@ -9,6 +9,8 @@ from fleet.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fleet.ansible.run import Run
+
 #: Extra variables of a run → option of ``fleet_server``.
 RUN_ONLY = {"fleet_size": "size", "fleet_add": "add", "fleet_confirm": "confirm"}
 #: Extra variables that count servers → the least that makes sense.
@@ -16,7 +18,12 @@ COUNTS = {"fleet_size": 0, "fleet_add": 1}
 
 
 def module_arguments(
-    arguments: Mapping[str, Any], task_vars: Mapping[str, Any], extra_vars: Mapping[str, Any], *, run_only: bool
+    arguments: Mapping[str, Any],
+    task_vars: Mapping[str, Any],
+    extra_vars: Mapping[str, Any],
+    *,
+    run_only: bool,
+    run: Run | None = None,
 ) -> dict[str, Any]:
     """A fleet module's arguments, completed by the fleet of the host it runs for and the run's own variables.
 
@@ -25,6 +32,7 @@ def module_arguments(
         task_vars: the host's variables.
         extra_vars: what came by ``-e`` in this run.
         run_only: whether the module takes the run's own variables.
+        run: the run that may hold the fleet's lease, for modules that write.
 
     Raises:
         UsageError: a run's variable stands elsewhere or is no number of servers, or the host is no fleet's logical host.
@@ -42,6 +50,8 @@ def module_arguments(
     completed = {"site_file": task_vars.get("fleet_site_file"), "fleet": task_vars.get("fleet_name")}
     if run_only:
         completed |= {option: extra_vars[name] for name, option in RUN_ONLY.items() if name in extra_vars}
+    if run is not None:
+        completed["run"] = run.id
     completed |= arguments
     if not completed["site_file"]:
         raise UsageError(

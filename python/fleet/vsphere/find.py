@@ -75,6 +75,13 @@ def find_folder(session: Session, datacenter: str | None, path: str) -> str | No
     return None if missing else moid(folder)
 
 
+def child_exists(session: Session, datacenter: str | None, path: str, name: str) -> bool:
+    """Whether a folder holds anything of that name, a VM or a folder."""
+    folder, missing = _descend(session, datacenter, path)
+    tried = f"look for {name} in {path}"
+    return not missing and session.read(lambda: session.content.searchIndex.FindChild(folder, name), tried) is not None
+
+
 def ensure_folder(session: Session, datacenter: str | None, path: str) -> str:
     """The moid of a folder, made with its parents where they are missing.
 

@@ -11,6 +11,7 @@ from fleet.model import KEY_PREFIX, RECORD, RECORD_KEY, member_uuid
 from fleet.record import Record, format_record, parse
 from fleet.vsphere.api import vim
 from fleet.vsphere.batch import reconfigure_keys
+from fleet.vsphere.collect import moid
 from fleet.vsphere.find import record_place
 from fleet.vsphere.read import read_some_vms
 from fleet.vsphere.tasks import Job, run_tasks
@@ -25,6 +26,14 @@ if TYPE_CHECKING:
 def record_name(fleet: str) -> str:
     """The name of a fleet's record VM; its ``fleet.server`` key, too."""
     return f"{fleet}-state"
+
+
+def find_record(session: Session, fleet: str) -> str | None:
+    """The moid of a fleet's record VM, found by its identity in one round trip; ``None`` when there is none."""
+    own = member_uuid(session.instance_uuid, fleet, record_name(fleet))
+    index = session.content.searchIndex
+    found = session.read(lambda: index.FindByUuid(None, own, True, True), "find the fleet's record")  # noqa: FBT003
+    return moid(found)
 
 
 def of_vm(vm: Vm) -> Record:

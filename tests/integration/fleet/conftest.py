@@ -19,7 +19,7 @@ import pytest
 import yaml
 from pyVmomi import vim
 
-from fleet import service
+from fleet import claims, service
 from fleet.controller import FirstBoot, Limits
 from fleet.lab.build import build_vcenter
 from fleet.site import load_site
@@ -148,21 +148,27 @@ class Site:
         with service.open_fleet(str(self.file), fleet, limits=LIMITS) as controller:
             yield controller
 
+    @contextlib.contextmanager
+    def hold(self, fleet: str | None = None, *, create: bool = True) -> Iterator[Controller]:
+        """A controller that may write: it holds the fleet's lease."""
+        with claims.holding(str(self.file), fleet, "test", create=create, limits=LIMITS) as controller:
+            yield controller
+
     def present(self, fleet: str | None = None, **how: Any) -> dict[str, Any]:
-        with self.open(fleet) as controller:
+        with (self.open if how.get("check") else self.hold)(fleet) as controller:
             return service.present(controller, BOOT, **how)
 
     def drain(self, fleet: str | None = None, **how: Any) -> dict[str, Any]:
-        with self.open(fleet) as controller:
+        with self.hold(fleet, create=False) as controller:
             return service.drain(controller, **how)
 
     def remove(self, fleet: str | None = None, **how: Any) -> dict[str, Any]:
-        with self.open(fleet) as controller:
+        with self.hold(fleet, create=False) as controller:
             return service.remove(controller, **how)
 
     def mark_ready(self, fleet: str | None = None) -> None:
         """What a run writes down after each member answered."""
-        with self.open(fleet) as controller:
+        with self.hold(fleet) as controller:
             controller.mark({m.name: ("ready", None) for m in controller.observe().state.members if m.confirmed})
 
     def grown(self, fleet: str | None = None, **how: Any) -> dict[str, Any]:
@@ -204,6 +210,10 @@ class Site:
     def writes(self, since: int) -> list[Call]:
         """What was written in the vCenter since a mark; logging in is no write."""
         return self.control.calls(since, writes=True)
+
+    def changes(self, since: int) -> list[Call]:
+        """What was written beside the lease, which every changing run writes into the record."""
+        return [call for call in self.writes(since) if not (call.name.endswith("-state") and call.method == "ReconfigVM_Task")]
 
     def ansible(self, program: str, *arguments: str, **environment: str) -> Done:
         """`ansible-…` with this site, wired by the checkout's own ansible.cfg."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
-from .conftest import fleet_of
+from .conftest import ROOT, fleet_of
 
 PLAN = ["+ clone demo-001 (triton, ", "+ clone demo-002"]
 
@@ -89,7 +90,7 @@ def test_fleet_max_remove(site):
     told = site.ansible("ansible-playbook", *words)
     assert "fleet_max_remove is 2" in told.text
     assert "exit_code: 6" in told.text
-    assert site.writes(mark) == []
+    assert site.changes(mark) == []
     assert site.ansible("ansible-playbook", *words, "-e", "fleet_max_remove=3").code == 0
     assert set(site.members()) == {"demo-001"}
 
@@ -118,15 +119,33 @@ def adhoc(site, module, *arguments):
     return site.ansible("ansible", "fleet@demo", "-m", module, "-a", *arguments)
 
 
-def test_both_modules_by_hand(site):
+def test_by_hand_modules_only_look(site):
+    """No callback plugin is loaded for `ansible -m`: such a run can hold no lease."""
+    for told in (adhoc(site, "fleet_server", "state=observed"), adhoc(site, "fleet_server", "state=present", "--check")):
+        assert told.code == 0, told.text
+    mark = site.control.last()
     up = adhoc(site, "fleet_server", "authorized_keys='ssh-ed25519 AAAATEST x'", "-e", "fleet_size=2")
-    assert up.code == 0, up.text
-    assert {m.state for m in site.members().values()} == {"configuring"}
-    states = '{"states": {"demo-001": {"state": "ready"}, "demo-002": {"state": "quarantined", "reason": "no GPU"}}}'
-    marked = adhoc(site, "fleet_member", states)
-    assert marked.code == 0, marked.text
-    assert (site.members()["demo-002"].state, site.members()["demo-002"].reason) == ("quarantined", "no GPU")
-    strict = adhoc(site, "fleet_member", '{"states": {}, "strict": true}')
-    assert strict.code == 2
-    assert "demo-002: no GPU" in strict.text
-    assert '"exit_code": 3' in strict.text or "exit_code: 3" in strict.text
+    assert up.code == 2
+    assert "has not taken the lease of fleet demo" in up.text
+    assert "is not loaded" in adhoc(site, "fleet_lease", "state=taken").text
+    assert site.writes(mark) == []
+
+
+def test_both_modules_in_a_playbook_elsewhere(site, tmp_path):
+    """ansible.cfg wires the callback plugin for playbooks that lie beside neither it nor this project's."""
+    states = {"demo-001": {"state": "ready"}, "demo-002": {"state": "quarantined", "reason": "no GPU"}}
+    own = tmp_path / "play" / "own.yml"
+    own.parent.mkdir()
+    tasks = [
+        {"fleet_server": {"state": "present", "authorized_keys": ["ssh-ed25519 AAAATEST x"]}},
+        {"fleet_member": {"states": states}},
+        {"fleet_member": {"states": {}, "strict": True}},
+    ]
+    lease = {"ansible.builtin.import_playbook": str(ROOT / "playbooks" / "plays" / "lease.yml")}
+    own.write_text(yaml.safe_dump([lease, {"hosts": "fleets", "gather_facts": False, "tasks": tasks}]))
+    told = site.ansible("ansible-playbook", str(own), "-e", "fleet_size=2")
+    assert told.code == 2
+    assert "demo-002: no GPU" in told.text
+    assert "exit_code: 3" in told.text
+    assert {name: m.state for name, m in site.members().items()} == {"demo-001": "ready", "demo-002": "quarantined"}
+    assert site.record().lease is None

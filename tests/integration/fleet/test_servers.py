@@ -59,7 +59,7 @@ def test_a_second_run_changes_nothing(site):
     answer = site.present()
     assert not answer["changed"]
     assert answer["plan_lines"] == ["target size: 1"]
-    assert site.writes(mark) == []
+    assert site.changes(mark) == []
 
 
 def test_adding_and_sizing(site):
@@ -86,7 +86,7 @@ def test_bounds(site, how, said):
     mark = site.control.last()
     with pytest.raises(NoRoomError, match=said):
         site.present(**how)
-    assert site.writes(mark) == []
+    assert site.changes(mark) == []
 
 
 def test_scaling_out_never_removes(site):
@@ -174,7 +174,7 @@ def test_a_clone_that_fails_leaves_the_others_alone_and_is_not_forgotten(site):
 def test_a_guest_without_address_is_quarantined(site):
     site.present()
     site.control.guest("demo-001", address="none")
-    with site.open() as controller:
+    with site.hold() as controller:
         controller.limits = type(controller.limits)(address=0.2, ssh=1)
         answer = service.present(controller, site.boot)
     assert "no address on network triton-net" in answer["failures"]["demo-001"]
@@ -183,7 +183,7 @@ def test_a_guest_without_address_is_quarantined(site):
 
 def test_a_guest_whose_ssh_server_is_silent_is_quarantined(site, monkeypatch):
     monkeypatch.setenv("FLEET_TEST_MUTE", "all")
-    with site.open() as controller:
+    with site.hold() as controller:
         controller.limits = type(controller.limits)(ssh=0.2)
         answer = service.present(controller, site.boot)
     assert "its SSH server at" in answer["failures"]["demo-001"]
@@ -236,7 +236,7 @@ def test_at_most_max_remove_and_never_below_the_minimum(site):
         site.drain(count=2, max_remove=1)
     with pytest.raises(NoRoomError, match=r"size\.min 2"):
         site.drain(count=3, max_remove=9)
-    assert site.writes(mark) == []
+    assert site.changes(mark) == []
 
 
 @pytest.mark.parametrize("confirm", [None, "", "other", "demo "])
@@ -248,7 +248,7 @@ def test_nothing_is_destroyed_without_consent(site, confirm):
         site.remove(names=["demo-001"], confirm=confirm)
     with pytest.raises(NotConfirmedError):
         site.remove(everything=True, confirm=confirm)
-    assert site.writes(mark) == []
+    assert site.changes(mark) == []
 
 
 def test_only_a_drained_server_is_removed(site):
@@ -332,7 +332,7 @@ def test_a_member_with_a_state_nobody_wrote_is_quarantined(site):
 
 def test_marking(site):
     site.present()
-    with site.open() as controller:
+    with site.hold() as controller:
         assert controller.mark({"demo-001": ("quarantined", "its driver\nsees no GPU")}, check=True) == ["demo-001"]
         assert site.members()["demo-001"].state == "configuring"
         assert controller.mark({"demo-001": ("quarantined", "its driver\nsees no GPU")}) == ["demo-001"]

@@ -41,7 +41,7 @@ def test_a_full_site_refuses_before_anything_is_written(site):
     with pytest.raises(NoRoomError) as refused:
         site.present(add=1)
     told = site.fleet("add-vm")
-    assert site.writes(mark) == []
+    assert site.changes(mark) == []
     assert told.code == refused.value.exit_code == 6
     for text in (str(refused.value), told.err):
         assert f"A server with {SEVEN} does not fit on cluster pair: nothing was cloned." in text

@@ -1,0 +1,70 @@
+# GPL-3.0-or-later
+"""Makes this ``ansible-playbook`` a run that can hold leases, renews them while it lives, gives them back at its end.
+
+It lies beside the playbooks because ansible-runner and AWX set ANSIBLE_CALLBACK_PLUGINS, which hides what ansible.cfg wires;
+ansible.cfg wires it all the same, for playbooks that lie elsewhere and import these. ``fleet.keeper`` does the work.
+"""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: fleet_lease
+type: notification
+short_description: Renew and release the leases that a run takes
+description:
+  - Makes the id of the run, without which the action plugin M(fleet_lease) refuses to take a lease.
+  - Renews each lease in a thread of this process, and releases it when the playbook ends, also after a failure.
+requirements: [the Python package C(fleet)]
+"""
+
+import atexit
+import os
+
+from ansible.plugins.callback import CallbackBase
+
+from fleet.ansible import run
+from fleet.errors import FleetError
+from fleet.keeper import Keeper
+from fleet.site import load_site
+from fleet.vsphere.session import connect
+
+
+class CallbackModule(CallbackBase):
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "notification"
+    CALLBACK_NAME = "fleet_lease"
+    CALLBACK_NEEDS_ENABLED = False
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._keepers = {}
+        self._process = os.getpid()
+
+    def v2_playbook_on_start(self, playbook):
+        run.begin(os.path.basename(playbook._file_name))
+        atexit.register(self._close)  # an interrupted run sends no statistics
+
+    def v2_runner_on_ok(self, result):
+        taken = result.result.get("lease") if result.task.action == "fleet_lease" else None
+        if not taken:
+            return
+        site_file, fleet = taken["site_file"], taken["fleet"]
+        if (site_file, fleet) in self._keepers:
+            return
+        site = load_site(site_file)
+        keeper = Keeper(lambda: connect(site.endpoint()), site.fleet(fleet), taken["run"])
+        self._keepers[site_file, fleet] = keeper
+        keeper.start()
+
+    def v2_playbook_on_stats(self, stats):
+        self._close()
+
+    def _close(self):
+        if os.getpid() != self._process:
+            return  # a worker that ended by itself
+        while self._keepers:
+            (_, fleet), keeper = self._keepers.popitem()
+            try:
+                keeper.close()
+            except FleetError as error:
+                self._display.warning(f"The lease of fleet {fleet} could not be given back and ends by itself: {error}")

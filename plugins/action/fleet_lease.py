@@ -1,0 +1,57 @@
+"""Takes the fleet's lease for this run, here on the controller: waiting for it has to be seen. Logic: ``fleet.leasing``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible.utils.vars import load_extra_vars
+
+from fleet import claims
+from fleet.ansible import run
+from fleet.ansible.origin import module_arguments
+from fleet.errors import FleetError, UsageError
+from fleet.leasing import Waiting
+
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        _, options = self.validate_argument_spec(
+            {
+                "state": {"choices": ["taken", "kept"], "default": "taken"},
+                "wait": {"type": "float", "default": 0.0},
+                "create": {"type": "bool", "default": True},
+                "site_file": {"type": "path"},
+                "fleet": {"type": "str"},
+            }
+        )
+        if self._task.check_mode:
+            return {"changed": False, "lease": None, "msg": "Check mode writes nothing and takes no lease."}
+        try:
+            return {"changed": False, **self._lease(options, task_vars or {})}
+        except FleetError as error:
+            raise AnsibleActionFail(str(error), result={"exit_code": error.exit_code}) from error
+
+    def _lease(self, options, task_vars):
+        own = run.current()
+        if own is None:
+            raise UsageError(
+                "This run cannot hold a lease: the callback plugin playbooks/callback_plugins/fleet_lease.py is not loaded. Run "
+                "playbooks that lie in playbooks/, or wire it with this project's ansible.cfg (callback_plugins)."
+            )
+        given = {name: options[name] for name in ("site_file", "fleet") if options[name]}
+        place = module_arguments(given, task_vars, load_extra_vars(self._loader), run_only=False)
+        if options["state"] == "kept":
+            claims.require(place["site_file"], place["fleet"], own.id)
+            return {"lease": None}
+        who = replace(own.owner, user=task_vars.get("awx_user_name") or own.owner.user)
+        wait = Waiting(options["wait"] if options["wait"] >= 0 else float("inf"), tell=self._tell)
+        taken = claims.acquire(place["site_file"], place["fleet"], own.id, who, wait=wait, create=options["create"])
+        return {"lease": taken and {**place, **taken}}
+
+    @staticmethod
+    def _tell(line):
+        Display().display(line, color="yellow")

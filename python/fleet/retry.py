@@ -47,6 +47,6 @@ def _plan(controller: Controller, observed: Observation, names: Sequence[str]) -
         if members[name].state == "draining":
             raise UsageError(f"{name} is on its way out: fleet remove-vm {name} finishes that.")
     chosen = tuple(members[name] for name in dict.fromkeys(names))
-    record = observed.record or Record(target=0)
+    record = observed.record or Record(target=None)
     start = tuple(m for m in chosen if m.vm.power != "poweredOn")
-    return Plan(fleet, record.target, record.target, record, start=start, configure=chosen)
+    return Plan(fleet, record.target, record.target or 0, record, start=start, configure=chosen)

@@ -45,7 +45,7 @@ def addresses(answer: dict[str, Any]) -> dict[str, str]:
 
 def test_servers_and_balancers_get_the_lowest_free_addresses_and_keep_them(pooled):
     site = pooled(balancers=BALANCER)
-    with site.open("demo") as controller:
+    with site.hold("demo") as controller:
         answer = service.present(controller, BOOT, size=2)
         assert answer["failures"] == {}
         assert addresses(answer) == {"demo-001": "198.18.0.200", "demo-002": "198.18.0.201", "demo-lb-001": "198.18.0.202"}
@@ -56,7 +56,7 @@ def test_servers_and_balancers_get_the_lowest_free_addresses_and_keep_them(poole
         assert told["match"] == {"macaddress": card.macAddress.lower()}
         assert told["addresses"] == ["198.18.0.200/24"]
         assert told["routes"] == [{"to": "0.0.0.0/0", "via": "198.18.0.1"}]
-        site.mark_ready("demo")
+        controller.mark({m.name: ("ready", None) for m in controller.observe().state.members if m.confirmed})
         again = service.present(controller, BOOT)
         assert again["changed"] is False
         assert addresses(again) == addresses(answer)
@@ -65,7 +65,7 @@ def test_servers_and_balancers_get_the_lowest_free_addresses_and_keep_them(poole
 def test_the_address_is_born_with_the_vm(pooled):
     site = pooled()
     begin = site.control.last()
-    with site.open("demo") as controller:
+    with site.hold("demo") as controller:
         service.present(controller, BOOT, size=1)
     writes = [(call.method, call.name) for call in site.writes(begin)]
     assert writes.index(("CloneVM_Task", "triton-template")) < writes.index(("ReconfigVM_Task", "demo-001"))
@@ -76,7 +76,7 @@ def test_the_address_is_born_with_the_vm(pooled):
 def test_a_vm_that_never_ran_holds_its_address_and_the_next_run_tells_it(pooled):
     """A run that ends between the clone and the power-on; the next one finds the address in vCenter and goes on with it."""
     site = pooled()
-    with site.open("demo") as controller:
+    with site.hold("demo") as controller:
         site.control.fail(
             "GenericVmConfigFault", method="ReconfigVM_Task", target="demo-001", message="disk on fire", times=1, task=True
         )
@@ -93,7 +93,7 @@ def test_an_address_that_somebody_else_reports_is_not_taken(pooled):
     site = pooled()
     site.control.guest("printer", address="198.18.0.200")
     try:
-        with site.open("demo") as controller:
+        with site.hold("demo") as controller:
             assert addresses(service.present(controller, BOOT, size=1)) == {"demo-001": "198.18.0.201"}
     finally:
         site.control.guest("printer")
@@ -102,17 +102,17 @@ def test_an_address_that_somebody_else_reports_is_not_taken(pooled):
 def test_an_address_of_another_fleet_is_not_taken_while_its_vm_is_off(pooled, site):
     other = {**POOL, "range": "198.18.0.200-198.18.0.200"}
     site.write({"other": fleet_of("other", addresses=other)})
-    with site.open("other") as controller:
+    with site.hold("other") as controller:
         service.present(controller, BOOT, size=1)
     site.vm("fleets/other/other-001").PowerOff()
     pooled()
-    with site.open("demo") as controller:
+    with site.hold("demo") as controller:
         assert addresses(service.present(controller, BOOT, size=1)) == {"demo-001": "198.18.0.201"}
 
 
 def test_a_removed_vm_gives_its_address_back_and_an_empty_pool_stops_before_anything_is_cloned(pooled):
     site = pooled(pool={"range": "198.18.0.200-198.18.0.201"})
-    with site.open("demo") as controller:
+    with site.hold("demo") as controller:
         service.present(controller, BOOT, size=2)
         before = site.control.last()
         with pytest.raises(NoRoomError, match=r"0 of its 2 addresses left and 1 are needed.*was allotted to demo-001"):
@@ -131,7 +131,7 @@ def test_whoever_answers_on_the_network_keeps_his_address(pooled):
         asked.append(sorted(wanted))
         return {"198.18.0.200"} & set(asked[-1])
 
-    with site.open("demo") as controller:
+    with site.hold("demo") as controller:
         service.present(controller, BOOT, size=0)
         observed = controller.observe()
         plan = service.planning.plan_present(controller.spec, observed.record, observed.state, size=2)
@@ -145,7 +145,7 @@ def test_whoever_answers_on_the_network_keeps_his_address(pooled):
 def test_an_address_that_was_taken_meanwhile_keeps_its_vm_off(pooled):
     """Two sites with one range are no fleets of one file; the clash shows before the second one's guest runs."""
     site = pooled()
-    with site.open("demo") as controller:
+    with site.hold("demo") as controller:
         site.control.fail(
             "GenericVmConfigFault", method="PowerOnVM_Task", target="demo-001", message="not today", times=1, task=True
         )
@@ -163,7 +163,7 @@ def test_an_address_that_was_taken_meanwhile_keeps_its_vm_off(pooled):
 
 def test_a_guest_with_another_address_than_its_own_is_quarantined(pooled):
     site = pooled()
-    with site.open("demo") as controller:
+    with site.hold("demo") as controller:
         site.control.fail(
             "GenericVmConfigFault", method="PowerOnVM_Task", target="demo-001", message="not today", times=1, task=True
         )
@@ -177,7 +177,7 @@ def test_a_guest_with_another_address_than_its_own_is_quarantined(pooled):
 
 def test_both_families(pooled):
     site = pooled(pool={"ipv6": V6})
-    with site.open("demo") as controller:
+    with site.hold("demo") as controller:
         (server,) = service.present(controller, BOOT, size=1)["servers"]
     assert server["address"] == "198.18.0.200"
     assert server["vars"]["fleet"]["addresses"] == ["198.18.0.200", "2001:db8::10"]
@@ -186,7 +186,7 @@ def test_both_families(pooled):
 
 def test_ipv6_alone(pooled, site):
     site.write({"demo": fleet_of("demo", addresses={**V6, "probe": False})})
-    with site.open("demo") as controller:
+    with site.hold("demo") as controller:
         (server,) = service.present(controller, BOOT, size=1)["servers"]
     assert server["address"] == "2001:db8::10"
     assert server["vars"]["ansible_host"] == "2001:db8::10"
@@ -194,7 +194,7 @@ def test_ipv6_alone(pooled, site):
 
 def test_a_site_may_choose_vspheres_own_customization(pooled):
     site = pooled(first_boot="customization", domain="example.com", pool={"ipv6": V6, "search": ["example.com"]})
-    with site.open("demo") as controller:
+    with site.hold("demo") as controller:
         answer = service.present(controller, BOOT, size=1)
     assert answer["failures"] == {}
     assert addresses(answer) == {"demo-001": "198.18.0.200"}
@@ -214,7 +214,7 @@ def test_a_site_may_choose_vspheres_own_customization(pooled):
 
 def test_a_customization_with_dhcp(site):
     site.write({"demo": fleet_of("demo", first_boot="customization", domain="example.com")})
-    with site.open("demo") as controller:
+    with site.hold("demo") as controller:
         assert service.present(controller, BOOT, size=1)["failures"] == {}
     (mapping,) = site.control.customization("demo-001")["nicSettingMap"]
     assert "ipAddress" not in mapping["adapter"]["ip"]

@@ -13,7 +13,7 @@ from .conftest import BALANCER, LIMITS, done, fleet_of
 
 
 def retried(site, *names, **how):
-    with site.open() as controller:
+    with site.hold() as controller:
         return retry(controller, names, **how)
 
 
@@ -21,7 +21,7 @@ def retried(site, *names, **how):
 def sick(site):
     """Three servers, the second and third quarantined, each for a reason of its own."""
     site.write({"demo": fleet_of("demo", balancers=BALANCER)}).grown(size=3)
-    with site.open() as controller:
+    with site.hold() as controller:
         controller.mark({"demo-002": ("quarantined", "its driver sees no GPU"), "demo-003": ("quarantined", "Triton is silent")})
     return site
 
@@ -35,7 +35,7 @@ def test_only_the_named_one_is_taken(sick):
         "demo-002": "configuring",
         "demo-003": "quarantined",
     }
-    assert {call.name for call in sick.writes(mark)} == {"demo-002"}
+    assert {call.name for call in sick.changes(mark)} == {"demo-002"}
     assert sick.members()["demo-003"].reason == "Triton is silent"
 
 
@@ -49,7 +49,7 @@ def test_one_that_is_off_is_started(sick):
 
 def test_what_still_fails_is_quarantined_again_with_the_new_reason(sick, monkeypatch):
     monkeypatch.setenv("FLEET_TEST_MUTE", "all")
-    with sick.open() as controller:
+    with sick.hold() as controller:
         controller.limits = type(LIMITS)(ssh=0.2)
         answer = retry(controller, ["demo-002"])
     assert "did not answer" in answer["failures"]["demo-002"]
@@ -68,7 +68,7 @@ def test_what_cannot_be_retried_is_said(sick, names, said):
     mark = sick.control.last()
     with pytest.raises(UsageError, match=said):
         retried(sick, *names)
-    assert sick.writes(mark) == []
+    assert sick.changes(mark) == []
 
 
 def test_the_command_says_what_cannot_be_retried(sick):

@@ -53,6 +53,7 @@ try:
     from fleet.controller import Controller
     from fleet.errors import FleetError
     from fleet.site import load_site
+    from fleet.sitekey import key_path
     from fleet.vsphere.session import connect
 except ImportError as missing:
     raise AnsibleParserError(
@@ -73,6 +74,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
         try:
             site = load_site(path)
             self.inventory.set_variable("all", "fleet_site_dir", str(site.path.parent))
+            if (key := key_path(site.name)).exists():  # the weakest of all places: any group_vars of the site win
+                self.inventory.set_variable("all", "ansible_ssh_private_key_file", str(key))
             with connect(site.endpoint()) as session:
                 for spec in site.fleets.values():
                     self._add_fleet(Controller(session, spec), site)

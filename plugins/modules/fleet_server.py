@@ -68,10 +68,17 @@ options:
     type: str
     default: nvidia
   authorized_keys:
-    description: SSH public keys for that account.
+    description: SSH public keys for that account. Without any, the public half of I(private_key_file).
     type: list
     elements: str
     default: []
+  private_key_file:
+    description: The private key by which guests are reached. Without it the site's own, which C(present) makes when there is none.
+    type: path
+  ssh_args:
+    description: The site's own options of ssh, such as a jump host, by which the guests' host keys are read, too.
+    type: str
+    default: ""
   limits:
     description: Time limits in seconds, C(clone), C(power), C(address), C(ssh), and C(in_flight) clones together.
     type: dict
@@ -119,6 +126,10 @@ unconfirmed:
   description: VMs that carry the fleet's keys and not its identity; they are left as they are.
   type: list
   returned: always
+private_key_file:
+  description: The site's own private key, when it is the one that the guests know.
+  type: path
+  returned: when the site gives no other
 placed:
   description: Host and GPUs of each new server, as read back after power-on.
   type: dict
@@ -137,6 +148,8 @@ seconds:
   returned: always
 """
 
+from pathlib import Path
+
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
@@ -144,8 +157,21 @@ try:
     from fleet.controller import FirstBoot, Limits
     from fleet.errors import FleetError, NotConfirmedError
     from fleet.room import Terms
+    from fleet.sitekey import public_keys
 except ImportError:
     service = None  # type: ignore[assignment]
+
+
+def present(controller, params: dict, *, check: bool) -> dict:
+    keys, own, note = params["authorized_keys"], None, None
+    if not keys:
+        keys, own, note = public_keys(Path(params["site_file"]).parent.name, params["private_key_file"], make=not check)
+    boot = FirstBoot(params["user"], keys, params["ssh_args"])
+    terms = Terms(partial=params["partial"], allow_possible=params["allow_possible"])
+    answer = service.present(controller, boot, size=params["size"], add=params["add"], terms=terms, check=check)
+    if note:
+        answer["notes"] = [note, *answer["notes"]]
+    return answer | ({"private_key_file": str(own)} if own else {})
 
 
 def run(module: AnsibleModule) -> dict:
@@ -158,9 +184,7 @@ def run(module: AnsibleModule) -> dict:
         if params["state"] == "retried":
             return retry.retry(controller, params["servers"], check=check)
         if params["state"] == "present":
-            boot = FirstBoot(params["user"], params["authorized_keys"])
-            terms = Terms(partial=params["partial"], allow_possible=params["allow_possible"])
-            return service.present(controller, boot, size=params["size"], add=params["add"], terms=terms, check=check)
+            return present(controller, params, check=check)
         confirmed = params["confirm"] == params["fleet"]
         if params["state"] == "draining":
             answer = service.drain(
@@ -211,6 +235,8 @@ def main() -> None:
             "confirm": {"type": "str"},
             "user": {"type": "str", "default": "nvidia"},
             "authorized_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+            "private_key_file": {"type": "path"},
+            "ssh_args": {"type": "str", "default": ""},
             "limits": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,

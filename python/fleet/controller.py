@@ -33,10 +33,11 @@ REASON_LENGTH = 400
 
 @dataclass(frozen=True, slots=True)
 class FirstBoot:
-    """What new guests are given: the user that administers them, and the SSH keys that may log in as it."""
+    """What new guests are given, the user that administers them the SSH keys that may log in as it, and the way to them."""
 
     user: str
     authorized_keys: Sequence[str]
+    ssh_args: str = ""  # the site's own options of ssh (a jump host), by which the guests are reached
 
 
 @dataclass(frozen=True, slots=True)

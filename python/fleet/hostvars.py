@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from fleet.model import FleetSpec, Member
 
+#: What ansible.cfg says under ssh_args: a host's variable takes its place.
+CONNECTION_ARGS = "-o ControlMaster=auto -o ControlPersist=60s -o PreferredAuthentications=publickey"
 LOGICAL_GROUP = "fleets"
 
 
@@ -57,7 +59,10 @@ def member_vars(member: Member, spec: FleetSpec, *, cluster: str | None = None) 
     }
     if member.address:
         variables["ansible_host"] = member.address
-    variables["ansible_ssh_extra_args"] = ssh_args(vm.instance_uuid or vm.moid, vm.keys.get("hostkey"))
+    # By the VM and not by its address, which may be another VM's a minute later. Short: a socket's path has 108 bytes.
+    variables["ansible_control_path"] = f"%(directory)s/{(vm.instance_uuid or vm.moid)[-10:]}-%%r"
+    # ssh takes an option's first value, and Ansible puts these first: no common or extra argument can switch the check off.
+    variables["ansible_ssh_args"] = f"{ssh_args(vm.instance_uuid or vm.moid, vm.keys.get('hostkey'))} {CONNECTION_ARGS}"
     return variables
 
 

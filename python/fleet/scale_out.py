@@ -79,7 +79,7 @@ def apply(controller: Controller, plan: Plan, place: find.Place | None, boot: Fi
     with report.step("address"):
         _await_addresses(controller, names - report.failures.keys(), report)
     with report.step("ssh"):
-        _first_contact(controller, names - report.failures.keys(), report)
+        _first_contact(controller, names - report.failures.keys(), boot, report)
     _settle(controller, plan, names, report)
     report.changed = report.changed or bool(report.created or report.started)
     return report
@@ -174,15 +174,16 @@ def _await_addresses(controller: Controller, names: set[str], report: Report) ->
             report.failures[name] = allotment.why_unreached(members[name], network, limit)
 
 
-def _first_contact(controller: Controller, names: set[str], report: Report) -> None:
+def _first_contact(controller: Controller, names: set[str], boot: FirstBoot, report: Report) -> None:
     """Wait for the members' SSH servers; take down the host key of a new guest, and look at a known one's again."""
     members = {str(m.address): m for m in controller.observe().state.members if m.confirmed and m.name in names and m.address}
-    keys = scan_host_keys(members, timeout=controller.limits.ssh) if members else {}
+    keys, told = scan_host_keys(members, timeout=controller.limits.ssh, ssh_args=boot.ssh_args) if members else ({}, {})
     writes: dict[str, Mapping[str, str | None]] = {}
     for address, member in members.items():
         known = member.vm.keys.get("hostkey")
         if address not in keys:
-            report.failures[member.name] = f"its SSH server at {address} did not answer within {controller.limits.ssh:.0f} s"
+            by = f" by way of {boot.ssh_args} ({told.get(address, 'no answer')})" if boot.ssh_args else ""
+            report.failures[member.name] = f"its SSH server at {address} did not answer within {controller.limits.ssh:.0f} s{by}"
         elif not known:
             writes[member.vm.moid] = {"hostkey": keys[address]}
         elif known != keys[address]:

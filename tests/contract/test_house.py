@@ -145,3 +145,11 @@ def test_playbooks_parse() -> None:
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LANG": "C.UTF-8"},
     )
     assert (done.returncode, done.stdout.count("playbook: ")) == (0, len(playbooks)), done.stderr
+
+
+def test_the_connection_arguments_of_members_are_those_of_ansible_cfg() -> None:
+    from fleet.hostvars import CONNECTION_ARGS
+
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(ROOT / "ansible.cfg")
+    assert parser["ssh_connection"]["ssh_args"] == CONNECTION_ARGS

@@ -67,8 +67,8 @@ def test_a_members_variables_are_complete(site):
     (gpu,) = facts["gpus"]
     book = next(g for g in site.control.gpus() if any(held["vm"] == "demo-001" for held in g["held"]))
     assert (gpu["profile"], gpu["pci_id"], facts["host"]) == (SLICE, book["pci_id"], book["host"])
-    assert f"KnownHostsCommand=/bin/echo {facts['uuid']} ssh-ed25519 AAAAKEY" in variables["ansible_ssh_extra_args"]
-    assert f"HostKeyAlias={facts['uuid']}" in variables["ansible_ssh_extra_args"]
+    assert f"KnownHostsCommand=/bin/echo {facts['uuid']} ssh-ed25519 AAAAKEY" in variables["ansible_ssh_args"]
+    assert f"HostKeyAlias={facts['uuid']}" in variables["ansible_ssh_args"]
 
 
 def test_two_fleets_of_one_site_stay_apart(site):

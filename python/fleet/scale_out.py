@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fleet import allotment, power
+from fleet import allotment, power, trust
 from fleet.controller import brief
 from fleet.duplicates import clone_under_free_names
 from fleet.errors import ConnectError, WaitError
@@ -13,7 +13,6 @@ from fleet.firstboot import guestinfo
 from fleet.model import CUSTOMIZATION, KEY_PREFIX, member_uuid
 from fleet.report import Report
 from fleet.room import STRICT
-from fleet.ssh import scan_host_keys
 from fleet.vsphere import clone, find, templates, watch
 from fleet.vsphere.attach import require_devices
 from fleet.vsphere.customize import Customization
@@ -79,7 +78,7 @@ def apply(controller: Controller, plan: Plan, place: find.Place | None, boot: Fi
     with report.step("address"):
         _await_addresses(controller, names - report.failures.keys(), report)
     with report.step("ssh"):
-        _first_contact(controller, names - report.failures.keys(), boot, report)
+        trust.first_contact(controller, names - report.failures.keys(), boot, report)
     _settle(controller, plan, names, report)
     report.changed = report.changed or bool(report.created or report.started)
     return report
@@ -172,25 +171,6 @@ def _await_addresses(controller: Controller, names: set[str], report: Report) ->
     for moid, name in missing.items():
         if moid not in found:
             report.failures[name] = allotment.why_unreached(members[name], network, limit)
-
-
-def _first_contact(controller: Controller, names: set[str], boot: FirstBoot, report: Report) -> None:
-    """Wait for the members' SSH servers; take down the host key of a new guest, and look at a known one's again."""
-    members = {str(m.address): m for m in controller.observe().state.members if m.confirmed and m.name in names and m.address}
-    keys, told = scan_host_keys(members, timeout=controller.limits.ssh, ssh_args=boot.ssh_args) if members else ({}, {})
-    writes: dict[str, Mapping[str, str | None]] = {}
-    for address, member in members.items():
-        known = member.vm.keys.get("hostkey")
-        if address not in keys:
-            by = f" by way of {boot.ssh_args} ({told.get(address, 'no answer')})" if boot.ssh_args else ""
-            report.failures[member.name] = f"its SSH server at {address} did not answer within {controller.limits.ssh:.0f} s{by}"
-        elif not known:
-            writes[member.vm.moid] = {"hostkey": keys[address]}
-        elif known != keys[address]:
-            report.failures[member.name] = (
-                f"the machine at {address} has another SSH host key than this VM had at first contact: find out why first"
-            )
-    controller.write_keys(writes)
 
 
 def _settle(controller: Controller, plan: Plan, names: set[str], report: Report) -> None:

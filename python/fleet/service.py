@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fleet import allotment, scale_in, scale_out
+from fleet import allotment, scale_in, scale_out, trust
 from fleet import plan as planning
 from fleet.controller import Controller, FirstBoot, Limits, Observation
 from fleet.model import LOADBALANCER, TRITON
@@ -64,6 +64,8 @@ def present(
         return observed, plan
 
     observed, plan = planned()
+    if not check and trust.distrust(controller, observed, boot):
+        observed, plan = planned()
     place = scale_out.find_place(controller, plan)
     if place and not check:
         scale_out.await_earlier_clones(controller, place)

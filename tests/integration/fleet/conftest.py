@@ -43,7 +43,7 @@ KEYSCAN = """#!/bin/sh
 # Answers for every address as `ssh-keyscan -t ed25519` does, or with FLEET_TEST_MUTE=all for none.
 shift 4
 for address in "$@"; do
-  case "$FLEET_TEST_MUTE" in all) ;; *) echo "$address ssh-ed25519 AAAAKEY$(echo "$address" | tr -d .)" ;; esac
+  case "$FLEET_TEST_MUTE" in all) ;; *) echo "$address ssh-ed25519 AAAAKEY$FLEET_TEST_KEY$(echo "$address" | tr -d .)" ;; esac
 done
 """
 

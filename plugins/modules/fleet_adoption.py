@@ -48,6 +48,10 @@ options:
   add:
     description: Not taken; C(fleet_add) has no meaning here.
     type: int
+  ssh_args:
+    description: The site's own options of ssh, see M(fleet_server).
+    type: str
+    default: ""
   limits:
     description: Time limits in seconds, see M(fleet_server).
     type: dict
@@ -108,7 +112,7 @@ def run(module: AnsibleModule) -> dict:
         raise UsageError("fleet_size and fleet_add have no meaning here: the target follows the VMs that come or go.")
     with service.open_fleet(params["site_file"], params["fleet"], limits=Limits(**params["limits"])) as controller:
         if state in ("planned", "adopted"):
-            plan = adopt.plan_adopt(controller, params["vms"], params["role"])
+            plan = adopt.plan_adopt(controller, params["vms"], params["role"], ssh_args=params["ssh_args"])
         else:
             plan = adopt.plan_disown(controller, params["vms"])
         if plan.changes and not module.check_mode and params["confirm"] != params["fleet"]:
@@ -138,6 +142,7 @@ def main() -> None:
             "confirm": {"type": "str"},
             "size": {"type": "int"},
             "add": {"type": "int"},
+            "ssh_args": {"type": "str", "default": ""},
             "limits": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fleet.vsphere.tasks import Outcome
 
 
-def plan_adopt(controller: Controller, names: Sequence[str], role: str) -> AdoptionPlan:
+def plan_adopt(controller: Controller, names: Sequence[str], role: str, *, ssh_args: str = "") -> AdoptionPlan:
     """Look at the VMs, their guests' SSH servers included, and say what adopting them means. Writes nothing.
 
     Raises:
@@ -33,7 +33,7 @@ def plan_adopt(controller: Controller, names: Sequence[str], role: str) -> Adopt
         controller.spec,
         observed.record,
         observed.state,
-        _candidates(controller, chosen),
+        _candidates(controller, chosen, ssh_args),
         role,
         vcenter_uuid=controller.session.instance_uuid,
         vms=observed.vms,
@@ -107,7 +107,7 @@ def answer(controller: Controller, plan: AdoptionPlan, *, changed: bool, without
     }
 
 
-def _candidates(controller: Controller, chosen: Sequence[Vm]) -> list[Candidate]:
+def _candidates(controller: Controller, chosen: Sequence[Vm], ssh_args: str) -> list[Candidate]:
     moids = [vm.moid for vm in chosen]
     details = {vm.moid: vm for vm in read.read_some_vms(controller.session, moids)}
     devices = read.read_devices(controller.session, moids)
@@ -121,7 +121,8 @@ def _candidates(controller: Controller, chosen: Sequence[Vm]) -> list[Candidate]
         addresses = guest_addresses(vm.guest_nics, own.nics if own else (), network)
         found.append((vm, addresses[0] if addresses else None, own.gpu_profiles if own else ()))
     addresses_of = {address for vm, address, _ in found if address and vm.power == "poweredOn"}
-    keys = scan_host_keys(addresses_of, timeout=controller.limits.ssh) if addresses_of else {}
+    limit = controller.limits.ssh
+    keys, _ = scan_host_keys(addresses_of, timeout=limit, ssh_args=ssh_args) if addresses_of else ({}, {})
     return [adoption.Candidate(vm, address, keys.get(address or ""), profiles) for vm, address, profiles in found]
 
 
@@ -132,7 +133,7 @@ def _candidate_host(one: Adoption) -> dict[str, Any]:
         "role": one.role,
         "address": one.candidate.address,
         "gpu_profiles": list(one.candidate.profiles),
-        "ansible_ssh_extra_args": hostvars.ssh_args(one.uuid, one.candidate.hostkey),
+        "ansible_ssh_args": hostvars.connection_args(one.uuid, one.candidate.hostkey),
     }
 
 

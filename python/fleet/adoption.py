@@ -186,8 +186,9 @@ def plan_adopt(
     if told:
         raise UsageError(f"Nothing was adopted into fleet {spec.name}: {'; '.join(told)}.")
     # A fleet that begins with servers of its own does not clone its initial ones on top.
-    base = record or Record(target=max(servers, spec.size.min) if servers else spec.size.initial)
-    target = max(base.target, servers)
+    initial = max(servers, spec.size.min) if servers else spec.size.initial
+    base = record or Record(target=initial)
+    target = max(initial if base.target is None else base.target, servers)
     notes = [note for one in adopt for note in _notes(one, spec, folder)]
     return AdoptionPlan(
         spec.name, record.target if record else None, replace(base, target=target), adopt=tuple(adopt), notes=tuple(notes)
@@ -213,7 +214,7 @@ def plan_disown(spec: FleetSpec, record: Record | None, state: FleetState, vms: 
     left = sum(m.role == TRITON and m.confirmed and m.vm.moid not in moids for m in state.members)
     base = record or Record(target=0)
     fewer = any(m.role == TRITON for m in members)
-    target = max(min(base.target, left), spec.size.min) if fewer else base.target
+    target = max(min(base.target or 0, left), spec.size.min) if fewer else base.target or 0
     notes = [f"{vm.name} carries no keys of fleet {spec.name}" for vm in vms if vm.moid not in moids]
     if fewer and left < spec.size.min:
         notes.append(f"size.min in fleet.yml is {spec.size.min}: the next scale-out clones {spec.size.min - left} in their place")

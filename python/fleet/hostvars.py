@@ -62,8 +62,13 @@ def member_vars(member: Member, spec: FleetSpec, *, cluster: str | None = None) 
     # By the VM and not by its address, which may be another VM's a minute later. Short: a socket's path has 108 bytes.
     variables["ansible_control_path"] = f"%(directory)s/{(vm.instance_uuid or vm.moid)[-10:]}-%%r"
     # ssh takes an option's first value, and Ansible puts these first: no common or extra argument can switch the check off.
-    variables["ansible_ssh_args"] = f"{ssh_args(vm.instance_uuid or vm.moid, vm.keys.get('hostkey'))} {CONNECTION_ARGS}"
+    variables["ansible_ssh_args"] = connection_args(vm.instance_uuid or vm.moid, vm.keys.get("hostkey"))
     return variables
+
+
+def connection_args(alias: str, hostkey: str | None) -> str:
+    """``ansible_ssh_args`` of a host: its pinned key before everything else, then what ansible.cfg says."""
+    return f"{ssh_args(alias, hostkey)} {CONNECTION_ARGS}"
 
 
 def ssh_args(alias: str, hostkey: str | None) -> str:

@@ -24,6 +24,9 @@ options:
     description: The fleet's name. The action plugin fills it from the fleet's logical host.
     type: str
     required: true
+  run:
+    description: The id under which this run holds the fleet's lease. The action plugin fills it.
+    type: str
   vms:
     description: The VMs, by their names in vCenter, their names as members, or their ids (C(vm-42)).
     type: list
@@ -110,7 +113,9 @@ def run(module: AnsibleModule) -> dict:
     params, state = module.params, module.params["state"]
     if params["size"] is not None or params["add"] is not None:
         raise UsageError("fleet_size and fleet_add have no meaning here: the target follows the VMs that come or go.")
-    with service.open_fleet(params["site_file"], params["fleet"], limits=Limits(**params["limits"])) as controller:
+    with service.open_fleet(
+        params["site_file"], params["fleet"], limits=Limits(**params["limits"]), run=params["run"]
+    ) as controller:
         if state in ("planned", "adopted"):
             plan = adopt.plan_adopt(controller, params["vms"], params["role"], ssh_args=params["ssh_args"])
         else:
@@ -136,6 +141,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["planned", "adopted", "leaving", "disowned"], "required": True},
             "site_file": {"type": "path", "required": True},
             "fleet": {"type": "str", "required": True},
+            "run": {"type": "str"},
             "vms": {"type": "list", "elements": "str", "required": True},
             "role": {"type": "str", "choices": ["triton", "loadbalancer"], "default": "triton"},
             "serving": {"type": "list", "elements": "str", "default": []},

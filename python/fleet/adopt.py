@@ -48,6 +48,7 @@ def adopt(controller: Controller, plan: AdoptionPlan, serving: Collection[str]) 
         FleetError: vCenter refused one, or did not keep its identity.
     """
     controller.write_record(plan.record)
+    controller.require_lease()
     spec = controller.spec
     identities = {
         one.candidate.vm.moid: Identity(
@@ -81,6 +82,7 @@ def disown(controller: Controller, plan: AdoptionPlan) -> None:
     """
     if plan.target_was is not None:
         controller.write_record(plan.record)
+    controller.require_lease()
     nothing = dict.fromkeys(MEMBER_KEYS)
     identities = {vm.moid: Identity(nothing, vm.keys.get("former"), vm.change_version) for vm in plan.disown}
     _require_good(write_identities(controller.session, identities), {vm.moid: vm.name for vm in plan.disown})

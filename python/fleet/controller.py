@@ -197,10 +197,9 @@ class Controller:
                 "cloned (see failures above). Mend the cause and run this again."
             )
         if bad:
-            told = "; ".join(f"{m.name}: {m.reason}" for m in bad)
             raise QuarantinedError(
-                f"{len(bad)} member(s) of fleet {self.spec.name} are quarantined and get no traffic. {told}. "
-                "Mend the cause and run this again: it repairs what it can."
+                f"{len(bad)} member(s) of fleet {self.spec.name} are quarantined and get no traffic:\n{_by_reason(bad)}\n"
+                "Mend the cause and run this again, or fleet retry NAME: it repairs what it can."
             )
 
     def member_vars(self, observation: Observation) -> Iterator[tuple[Member, dict[str, Any]]]:
@@ -215,6 +214,14 @@ def brief(reason: str | None) -> str | None:
     """A reason on one line, short enough for a table; the whole text is in the run's log."""
     text = " ".join((reason or "").split())
     return (text if len(text) <= REASON_LENGTH else f"{text[: REASON_LENGTH - 1]}…") or None
+
+
+def _by_reason(members: Sequence[Member]) -> str:
+    """A line for each reason, with the names of all who have it: nine servers seldom fail for nine reasons."""
+    names: dict[str, list[str]] = {}
+    for member in members:
+        names.setdefault(member.reason, []).append(member.name)
+    return "\n".join(f"  {', '.join(alike)}: {reason}" for reason, alike in names.items())
 
 
 def _merge(now: Record, wanted: Record) -> Record:

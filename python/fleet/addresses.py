@@ -54,6 +54,11 @@ def own_address(reported: Sequence[str], *, allotted: str = "") -> str | None:
     return str(wanted) if wanted in as_addresses(reported) else None
 
 
+def in_url(address: str) -> str:
+    """An address as a URL or ``host:port`` has it: one of IPv6 stands in brackets."""
+    return f"[{address}]" if ":" in address else address
+
+
 def _usable(text: str) -> int | None:
     try:
         address = ipaddress.ip_address(text.split("%", 1)[0])

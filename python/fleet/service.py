@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleet import allotment, scale_in, scale_out, trust
 from fleet import plan as planning
+from fleet.addresses import in_url
 from fleet.controller import Controller, FirstBoot, Limits, Observation
 from fleet.model import LOADBALANCER, TRITON
 from fleet.record import Record
@@ -193,7 +194,7 @@ def _fleet_status(observed: Observation, name: str) -> dict[str, Any]:
             "state": m.state,
             "reason": m.reason,
             "address": m.address,
-            "stats_url": f"http://{m.address}:8080/stats" if m.address else None,
+            "stats_url": f"http://{in_url(m.address)}:8080/stats" if m.address else None,
         }
         for m in observed.state.members
         if m.role == LOADBALANCER

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.addresses import own_address
+from fleet.addresses import in_url, own_address
 from fleet.errors import NoRoomError, SiteError
 from fleet.pool import Pool, allot, as_address, held, network_config, parse_range
 from fleet.site import load_site
@@ -108,6 +108,10 @@ def test_a_vm_is_reached_by_what_was_allotted_to_it_and_by_no_other():
     assert own_address(("2001:DB8::5",), allotted="2001:db8::5") == "2001:db8::5"
     assert own_address(("10.0.0.7",)) == "10.0.0.7"
     assert own_address(()) is None
+
+
+def test_an_ipv6_address_stands_in_brackets_in_a_url():
+    assert [in_url(one) for one in ("10.0.0.5", "2001:db8::5")] == ["10.0.0.5", "[2001:db8::5]"]
 
 
 def test_the_network_is_cloud_inits_version_2_by_mac_address():

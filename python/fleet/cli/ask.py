@@ -10,6 +10,7 @@ import click
 from rich.markup import escape
 
 from fleet import service
+from fleet.addresses import in_url
 from fleet.cli.common import Choice, guarded, out, print_json, site_options
 from fleet.errors import GuestError, UsageError
 
@@ -35,7 +36,7 @@ def balancer_url(choice: Choice) -> str:
     fleet = document["fleets"][0]
     for balancer in fleet["balancers"]:
         if balancer["address"] and balancer["state"] == "ready":
-            return f"{balancer['address']}:80"
+            return f"{in_url(balancer['address'])}:80"
     raise GuestError(f"Fleet {fleet['name']} has no balancer that serves: see fleet status, then run fleet add-vm or site.yml.")
 
 

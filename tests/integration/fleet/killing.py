@@ -22,10 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fleet import service
+from fleet.keeper import Keeper
 from fleet.lab.build import build_vcenter
 from fleet.vsphere import read
 
-from .conftest import BALANCER, MODEL, ROOT, SLICE, Site, fleet_of, running
+from .conftest import BALANCER, BOOT, MODEL, ROOT, SLICE, Site, fleet_of, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,17 +53,19 @@ class Scenario:
 
 def _scale_out(**how: int) -> Callable[[Site, str], None]:
     def run(site: Site, name: str) -> None:
-        answer = site.present(name, **how)
-        assert answer["failures"] == {}, answer["failures"]
-        site.mark_ready(name)
+        with site.hold(name) as controller:
+            answer = service.present(controller, BOOT, **how)
+            assert answer["failures"] == {}, answer["failures"]
+            controller.mark({m["name"]: ("ready", None) for m in answer["servers"] + answer["balancers"]})
 
     return run
 
 
 def _scale_in(count: int) -> Callable[[Site, str], None]:
     def run(site: Site, name: str) -> None:
-        chosen = site.drain(name, count=count)["plan"]["drain"]
-        answer = site.remove(name, names=chosen, confirm=name)
+        with site.hold(name, create=False) as controller:
+            chosen = service.drain(controller, count=count)["plan"]["drain"]
+            answer = service.remove(controller, names=chosen, confirm=name)
         assert answer["failures"] == {}, answer["failures"]
 
     return run
@@ -217,6 +221,8 @@ class Bench:
 def main(folder: str, scenario: str, share: str = "0", shares: str = "1") -> None:
     here = Path(folder)
     begun = time.monotonic()
+    assert Keeper.__init__.__kwdefaults__ is not None
+    Keeper.__init__.__kwdefaults__["every"] = 3600.0  # a renewal would be one write more, on a slow machine and now and then
     with running(build_vcenter(ROOT), MODEL, here, "--containers", "none") as vcenter:
         bench = Bench(Site(vcenter, here / "here"), SCENARIOS[scenario])
         writes, end = bench.undisturbed()

@@ -17,9 +17,9 @@ LIMIT_S = 600
 #: What each scenario writes, in this order: what a run writes more or less than it did is worth a look.
 RECONFIG = "ReconfigVM_Task"  # the lease taken, the record, keys of members, the lease given back
 WRITES = {
-    "new": [*["CreateFolder"] * 2, "CreateVM_Task", RECONFIG, *["CloneVM_Task"] * 3, *["PowerOnVM_Task"] * 3, *[RECONFIG] * 12],
-    "add": [*[RECONFIG] * 2, *["CloneVM_Task"] * 2, *["PowerOnVM_Task"] * 2, *[RECONFIG] * 10],
-    "in": [*[RECONFIG] * 6, *["PowerOffVM_Task"] * 2, *["Destroy_Task"] * 2, RECONFIG],
+    "new": [*["CreateFolder"] * 2, "CreateVM_Task", RECONFIG, *["CloneVM_Task"] * 3, *["PowerOnVM_Task"] * 3, *[RECONFIG] * 10],
+    "add": [*[RECONFIG] * 2, *["CloneVM_Task"] * 2, *["PowerOnVM_Task"] * 2, *[RECONFIG] * 8],
+    "in": [*[RECONFIG] * 4, *["PowerOffVM_Task"] * 2, *["Destroy_Task"] * 2, RECONFIG],
     "destroy": [RECONFIG, *["PowerOffVM_Task"] * 3, *["Destroy_Task"] * 4],
 }
 

@@ -1,22 +1,24 @@
 """How long placement takes on a site of 1,000 hosts with 8 GPUs each, every GPU differently occupied.
 
-Prints, never judges: `python bench/placement.py [hosts]`. The site is made from a fixed seed; each question is asked of a
-fresh interpreter's empty caches, so the number is that of the first answer.
+Prints, never judges: `python bench/placement.py [hosts]`. The site is made from a fixed seed; each question is asked of five
+fresh interpreters with empty caches, so the number is that of the first answer. The machine's load is printed with it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
+import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from fleet.gpu.model import GpuHost, GpuSite, Occupant, PhysicalGpu
 from fleet.gpu.placement import place
 from fleet.gpu.request import Request, equal_servers
 
+RUNS = 5
 MIG = ("a100d-1-10c", "a100d-1-20c", "a100d-2-20c", "a100d-3-40c", "a100d-4-40c", "a100d-7-80c")
 TIMED = ("a100d-10c", "a100d-20c", "a100d-40c")
 PROFILES = tuple(f"grid_{stem}" for stem in (*MIG, *TIMED))
@@ -74,35 +76,28 @@ def a_site(hosts: int) -> GpuSite:
 
 
 def one(question: str, hosts: int) -> None:
+    """Ask once, in this interpreter, and print what came of it as JSON."""
     site = a_site(hosts)
     began = time.perf_counter()
     plan = place(site, QUESTIONS[question])
     seconds = time.perf_counter() - began
-    print(
-        json.dumps(
-            {
-                "question": question,
-                "hosts": hosts,
-                "gpus": hosts * 8,
-                "seconds": round(seconds, 3),
-                "placed": len(plan.placements),
-                "guaranteed": plan.guaranteed,
-                "possible": plan.possible,
-                "bound": str(plan.bound),
-            }
-        )
-    )
+    numbers = {"placed": len(plan.placements), "guaranteed": plan.guaranteed, "possible": plan.possible, "bound": str(plan.bound)}
+    print(json.dumps({"seconds": seconds, **numbers}))
 
 
 def main() -> None:
     hosts = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    print(f"{hosts} hosts, {hosts * 8} GPUs; medians of {RUNS} fresh interpreters; load {os.getloadavg()[0]:.1f} at the start")
     for question in QUESTIONS:
-        subprocess.run([sys.executable, __file__, str(hosts), question], check=True)
+        command = [sys.executable, __file__, str(hosts), question]
+        answers = [json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(RUNS)]
+        seconds = sorted(answer.pop("seconds") for answer in answers)
+        numbers = "  ".join(f"{name} {value}" for name, value in answers[0].items())
+        print(f"{statistics.median(seconds):6.3f} s ({seconds[0]:.3f} to {seconds[-1]:.3f})  {question:36}  {numbers}")
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:  # noqa: PLR2004
         one(sys.argv[2], int(sys.argv[1]))
     else:
-        sys.path.insert(0, str(Path(__file__).parent))
         main()

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from operator import mul
 from typing import TYPE_CHECKING
 
 from fleet.gpu.state import after, guaranteed, possible, surely
@@ -42,13 +43,18 @@ class Kinds:
     @property
     def stems(self) -> tuple[str, ...]:
         """Every profile once, in the order of first use."""
-        return tuple(dict.fromkeys(stem for server in self.servers for stem in server))
+        return _columns(self.servers)[0]
 
     def vgpus(self, bag: Bag) -> Bag:
         """How many vGPUs of each profile a bag of servers has."""
-        return tuple(
-            sum(count * server.count(stem) for count, server in zip(bag, self.servers, strict=True)) for stem in self.stems
-        )
+        return tuple([sum(map(mul, bag, column)) for column in _columns(self.servers)[1]])
+
+
+@lru_cache(maxsize=1024)
+def _columns(servers: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], tuple[Bag, ...]]:
+    """The profiles of some kinds of servers, and for each profile how many of it a server of each kind has."""
+    stems = tuple(dict.fromkeys(stem for server in servers for stem in server))
+    return stems, tuple(tuple(server.count(stem) for server in servers) for stem in stems)
 
 
 class _Code:
@@ -66,7 +72,7 @@ class _Code:
             self.inside |= 1 << self.at(bag)
 
     def at(self, bag: Bag) -> int:
-        return sum(count * weight for count, weight in zip(bag, self.weights, strict=True))
+        return sum(map(mul, bag, self.weights))
 
     def sums(self, parts: Iterable[Iterable[Bag]]) -> int:
         """The bits of every sum of one bag out of each part, within the bounds."""

@@ -234,11 +234,13 @@ def _why_no_instance(state: GpuState, profile: Profile) -> Why:
     free = card(state.token).slices - slices_taken(state)
     if profile.media and all(atom & MEDIA for atom in state.atoms):
         return Why("media", "the GPU's media extension is taken, and it has one")
+    count = f"{free} free slice{'' if free == 1 else 's'}"
     if free >= size:
         where = ", ".join(map(str, starts))
-        count = f"{free} free slice{'s' if free > 1 else ''}"
+        if size == 1:
+            return Why("fragmented", f"{count}, but none at one of its starts ({where})")
         return Why("fragmented", f"{count}, but not {size} in a row from one of its starts ({where})")
-    return Why("full", f"full: {free} free slices, {size} needed")
+    return Why("full", f"full: {count}, {size} needed")
 
 
 def _vms(view: GpuView) -> str:

@@ -97,6 +97,10 @@ balancers:
   description: Every confirmed balancer with its host variables, for C(leaving) without those that go.
   type: list
   returned: always
+unconfirmed:
+  description: Members that nobody has confirmed, by name only.
+  type: list
+  returned: always
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib

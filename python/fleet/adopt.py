@@ -106,7 +106,18 @@ def answer(controller: Controller, plan: AdoptionPlan, *, changed: bool, without
         "vms": [_candidate_host(one) for one in plan.adopt],
         "servers": [m for m in members if m["role"] == TRITON],
         "balancers": [m for m in members if m["role"] == LOADBALANCER],
+        "unconfirmed": _unconfirmed(observed, without),
     }
+
+
+def _unconfirmed(observed: Observation, without: Collection[str]) -> list[dict[str, Any]]:
+    """Those whom nobody has confirmed; a twin does not keep the traffic of a member that leaves."""
+    leaving = {m.name for m in observed.state.members if m.confirmed and m.vm.moid in without}
+    return [
+        {"name": m.name, "role": m.role, "moid": m.vm.moid, "reason": m.reason}
+        for m in observed.state.members
+        if not m.confirmed and m.vm.moid not in without and m.name not in leaving
+    ]
 
 
 def _candidates(controller: Controller, chosen: Sequence[Vm], ssh_args: str) -> list[Candidate]:

@@ -188,3 +188,14 @@ def test_nothing_without_consent(site, command):
     assert book.code != 0
     assert "Consent with --yes" in book.out, book.text
     assert site.writes(mark) == []
+
+
+def test_disown_by_its_command(site):
+    """The whole playbook: without a balancer it asks no guest."""
+    site.grown(size=2)
+    hand_made_clone(site, "fleets/demo/demo-001", "twin")
+    told = site.fleet("disown", "demo-001", "--yes")
+    assert told.code == 0, told.text
+    assert keys(site.vm("fleets/demo/demo-001")) == {}
+    assert (set(site.members()), site.record().target) == ({"demo-002"}, 1)
+    assert keys(site.vm("fleets/demo/twin")) != {}, "the twin is somebody's still"

@@ -46,7 +46,7 @@ def model(policy: str, version: str = "8.0.3") -> dict[str, Any]:
     linked = host("esx-linked", 2, mode="sameSize", profiles=["grid_a100d-80c"])
     linked["gpus"][0] |= {"model": "NVIDIA A100-SXM4-80GB", "memory_gb": 80}
     linked["device_groups"] = [PAIR]
-    template = {"folder": "templates", "cluster": "infra", "memory_gb": 16, "snapshot": "base"}
+    template = {"hardware": "vmx-21", "folder": "templates", "cluster": "infra", "memory_gb": 16, "snapshot": "base"}
     return {
         "vcenter": {"version": version},
         "users": [
@@ -85,6 +85,12 @@ class GpuSite(Site):
     def demo(self, cluster: str, *profiles: str, **more: Any) -> GpuSite:
         self.write({"demo": gpu_fleet(cluster, *profiles, **more)})
         return self
+
+    def cloned(self, since: int) -> list[str]:
+        """What was cloned or moved since a mark; a run's lease is written beside that."""
+        return [
+            call.method for call in self.writes(since) if call.method in ("CloneVM_Task", "RelocateVM_Task", "PowerOnVM_Task")
+        ]
 
     def held(self, host: str = "") -> dict[str, list[str]]:
         """The judge's books: who stands on each GPU, by host and address."""

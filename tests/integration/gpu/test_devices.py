@@ -42,11 +42,11 @@ def test_a_small_vgpu_of_the_template_does_not_stand_in_the_way_of_the_order(sit
     assert [backing.vgpu for backing in backings(site.vm("fleets/demo/demo-001"))] == [FOUR, THREE]
 
 
-def test_one_vgpu_more_than_a_vm_may_hold_is_refused_before_anything_is_written(site):
+def test_one_vgpu_more_than_a_vm_may_hold_is_refused_before_anything_is_cloned(site):
     mark = site.control.last()
     with pytest.raises(NoRoomError, match="vCenter lets one VM hold 16 vGPUs of a100-1-5c, the server asks for 17"):
         site.demo("pair", *[ONE] * 17).present()
-    assert site.writes(mark) == []
+    assert site.cloned(mark) == []
 
 
 @pytest.mark.parametrize("vcenter", [POLICIES[2]], indirect=True, scope="module")
@@ -95,7 +95,7 @@ def test_a_card_by_its_address_ties_a_server_to_a_host(site):
     mark = site.control.last()
     with pytest.raises(NoRoomError, match="each needs a host of its own"):
         site.present(add=1)
-    assert site.writes(mark) == []
+    assert site.cloned(mark) == []
 
 
 def test_linked_vgpus_come_as_a_group(site):
@@ -113,12 +113,12 @@ def test_linked_vgpus_come_as_a_group(site):
 
 
 @pytest.mark.parametrize("device", [{**CARD, "label": "other"}, {"group": PAIR.replace("2", "4", 1)}], ids=["card", "group"])
-def test_what_no_host_offers_is_refused_before_anything_is_written(site, device):
+def test_what_no_host_offers_is_refused_before_anything_is_cloned(site, device):
     site.demo("cards", devices=[device])
     mark = site.control.last()
     with pytest.raises(SiteError, match=r"there is no .*; there is: "):
         site.present()
-    assert site.writes(mark) == []
+    assert site.cloned(mark) == []
 
 
 def test_a_vm_that_is_there_is_given_other_vgpus_and_nothing_when_it_has_them(site):

@@ -49,4 +49,4 @@ def test_a_vm_that_the_account_may_not_read_closes_its_gpu_and_the_privilege_is_
     with pytest.raises(NoRoomError, match=r"System\.Read") as refused:
         site.present()
     assert "not offered" in str(refused.value)
-    assert site.writes(mark) == []
+    assert site.cloned(mark) == []

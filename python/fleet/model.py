@@ -23,7 +23,10 @@ LOADBALANCER: Final = "loadbalancer"
 RECORD: Final = "record"
 
 #: What a member's extraConfig may hold, each key without its ``fleet.`` prefix (contract.md).
-MEMBER_KEYS: Final = ("name", "role", "server", "uuid", "spec", "state", "reason", "hostkey", "address", "former", "version")
+MEMBER_KEYS: Final = (
+    *("name", "role", "server", "uuid", "spec", "state", "reason", "hostkey", "address", "former", "version"),
+    *("gpus", "gpus_was"),  # fleet.holding
+)
 #: The record's own key beside those: its JSON document.
 RECORD_KEY: Final = "record"
 KEY_PREFIX: Final = "fleet."

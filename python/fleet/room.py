@@ -156,3 +156,8 @@ def power_order(profiles: Mapping[str, Sequence[str]]) -> list[str]:
         return sorted(profile.weight for name in names if (profile := catalogue.find(name)))
 
     return sorted(profiles, key=lambda name: (weights(profiles[name]), name))
+
+
+def own_hosts(spec: FleetSpec, site: GpuSite) -> GpuSite:
+    """The part of a site that a fleet may use."""
+    return _own(spec, site)

@@ -76,7 +76,7 @@ def apply(controller: Controller, plan: Plan, place: find.Place | None, boot: Fi
     with report.step("power"):
         _power_on(controller, plan, names - report.failures.keys(), terms, report)
     with report.step("address"):
-        _await_addresses(controller, names - report.failures.keys(), report)
+        await_addresses(controller, names - report.failures.keys(), report)
     with report.step("ssh"):
         trust.first_contact(controller, names - report.failures.keys(), boot, report)
     _settle(controller, plan, names, report)
@@ -160,7 +160,8 @@ def _power_on(controller: Controller, plan: Plan, names: set[str], terms: Terms,
     report.notes += told.notes
 
 
-def _await_addresses(controller: Controller, names: set[str], report: Report) -> None:
+def await_addresses(controller: Controller, names: set[str], report: Report) -> None:
+    """Wait until vCenter knows the addresses of some members; those that get none are failures of the report."""
     members = {m.name: m for m in controller.observe().state.members if m.confirmed and m.name in names}
     missing = {m.vm.moid: m.name for m in members.values() if m.address is None}
     if not missing:

@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if (path / "tasks").is_dir())
 CORE = ("errors", "model", "plan", "record", "firstboot", "hostvars", "observe", "addresses", "report", "template", "adoption")
-CORE += ("pool",)
+CORE += ("pool", "holding", "resize")
 LAB_WORDS = re.compile(r"RUN\.(container|mountdmi|port)|lab-vcenter|build/lab|triton-fleet\.lab|/run/host-gpu")
 
 

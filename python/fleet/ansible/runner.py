@@ -42,7 +42,7 @@ class Outcome:
     log: Path
     seconds: float
     steps: list[Step] = field(default_factory=list)
-    results: dict[str, dict[str, Any]] = field(default_factory=dict)  # module name → its last result on the logical host
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)  # module name → what its results said last
 
     def failures(self) -> list[Step]:
         """Steps that failed and were not rescued, the last first."""
@@ -165,7 +165,8 @@ class _Handler:
         if result == "failed" and isinstance(res.get("exit_code"), int):
             self.exit_code = res["exit_code"]
         if isinstance(res, dict) and str(data.get("task_action", "")).startswith("fleet_"):
-            self._outcome.results[data["task_action"]] = res
+            earlier = self._outcome.results.get(data["task_action"], {})
+            self._outcome.results[data["task_action"]] = {**earlier, **res}  # a later step says nothing of the plan
         step = Step(
             host=str(data.get("host", "")),
             play=str(data.get("play", "")),

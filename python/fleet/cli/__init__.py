@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from fleet import __version__
-from fleet.cli import adopt, ask, gpu, lab, retry, scale, show
+from fleet.cli import adopt, ask, gpu, lab, resize, retry, scale, show
 
 
 @click.group(
@@ -29,6 +29,7 @@ for command in (
     scale.remove_vm,
     scale.scale,
     retry.retry,
+    resize.scale_up,
     scale.verify,
     scale.destroy,
     adopt.adopt,

@@ -46,7 +46,7 @@ def run(
         on_step=show,
         on_progress=None if as_json else _print_progress,
     )
-    result = outcome.results.get("fleet_server", {})
+    result = {**outcome.results.get("fleet_server", {}), **outcome.results.get("fleet_resize", {})}
     if as_json:
         print_json(_document(playbook, fleet, outcome, result))
     else:

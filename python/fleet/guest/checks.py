@@ -114,7 +114,10 @@ def parse_gpus(text: str) -> list[Gpu]:
 
 
 def gpus(code: int, text: str, expected: int) -> str:
-    """``nvidia-smi -q`` has to show as many GPUs as vCenter gave the VM."""
+    """``nvidia-smi -q`` has to show as many GPUs as vCenter gave the VM.
+
+    A MIG-backed vGPU is a GPU of its own to the guest, with its one MIG device below it; so is a whole card, however it is cut.
+    """
     if code == 127:  # noqa: PLR2004
         return "there is no nvidia-smi: install NVIDIA's (vGPU guest) driver in the template"
     seen = len(parse_gpus(text))
@@ -128,8 +131,12 @@ def gpus(code: int, text: str, expected: int) -> str:
 
 
 def licenses(found: Sequence[Gpu]) -> str:
-    """Each vGPU has to be licensed; without, it slows down after some minutes."""
-    bad = [f"{gpu.name}: {gpu.license}" for gpu in found if gpu.virtual and gpu.license and not gpu.licensed]
+    """Each vGPU has to be licensed; without, it slows down after some minutes.
+
+    The driver says ``Licensed``, often with the expiry; ``Unlicensed (Unrestricted)`` while the time of grace runs, then
+    ``Unlicensed (Restricted)``. A vGPU of which it says nothing is none to rely on. A whole card needs no licence here.
+    """
+    bad = [f"{gpu.name}: {gpu.license or 'no licence status'}" for gpu in found if gpu.virtual and not gpu.licensed]
     return (
         f"vGPU without a licence ({', '.join(bad)}), it will be slowed down: check the token in /etc/nvidia/ClientConfigToken, "
         "its licence server, and 'systemctl status nvidia-gridd'"

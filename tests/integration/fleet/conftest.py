@@ -233,7 +233,7 @@ class Site:
             "COLUMNS": "200",
             **environment,
         }
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=env, cwd=cwd)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, env=env, cwd=cwd)
         assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
 

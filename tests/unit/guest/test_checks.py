@@ -85,3 +85,55 @@ def test_gpus_are_counted_and_vgpus_need_a_licence() -> None:
     assert "sees 2 GPU(s), vCenter gave the VM 4" in checks.gpus(0, SMI.format("Licensed"), 4)
     assert "No devices were found" in checks.gpus(6, "No devices were found", 1)
     assert "no nvidia-smi" in checks.gpus(127, "", 1)
+
+
+MIG = """
+==============NVSMI LOG==============
+
+Driver Version                            : 550.144.03
+CUDA Version                              : 12.4
+
+Attached GPUs                             : 2
+""" + "".join(
+    f"""GPU 00000000:02:0{number}.0
+    Product Name                          : NVIDIA A100-2-10C
+    Product Brand                         : NVIDIA Virtual Compute Server
+    MIG Mode
+        Current                           : Enabled
+        Pending                           : Enabled
+    MIG Device
+        Index                             : 0
+        GPU Instance ID                   : 0
+        Compute Instance ID               : 0
+    GPU UUID                              : GPU-0000-{number}
+    GPU Virtualization Mode
+        Virtualization Mode               : VGPU
+        Host VGPU Mode                    : N/A
+    vGPU Software Licensed Product
+        Product Name                      : NVIDIA Virtual Compute Server
+        License Status                    : {{{number}}}
+"""
+    for number in (0, 1)
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("Licensed (Expiry: 2037-1-31 11:32:22 GMT)", "Licensed", ""),
+        (
+            "Licensed (Expiry: 2037-1-31 11:32:22 GMT)",
+            "Unlicensed (Unrestricted)",
+            "(NVIDIA A100-2-10C: Unlicensed (Unrestricted))",
+        ),
+        ("Unlicensed (Restricted)", "Unlicensed", "NVIDIA A100-2-10C: Unlicensed (Restricted), NVIDIA A100-2-10C: Unlicensed"),
+        ("Licensed", "", "NVIDIA A100-2-10C: no licence status"),
+    ],
+)
+def test_mig_backed_vgpus_are_one_gpu_each_and_each_holds_its_licence(first: str, second: str, words: str) -> None:
+    text = MIG.format(first, second)
+    assert checks.gpus(0, text, 2) == ""
+    assert "sees 2 GPU(s), vCenter gave the VM 1" in checks.gpus(0, text, 1)
+    said = checks.licenses(checks.parse_gpus(text))
+    assert words in said
+    assert bool(said) == bool(words)

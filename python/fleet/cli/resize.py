@@ -1,0 +1,73 @@
+"""The command that gives servers other GPUs: scale-up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.markup import escape
+
+from fleet import resizing, service
+from fleet.cli import playbook
+from fleet.cli.common import Choice, guarded, interactive, out, site_options
+from fleet.cli.scale import check_option, json_option, verbose_option, yes_option
+from fleet.errors import NotConfirmedError
+from fleet.room import Terms
+
+
+@click.command("scale-up", epilog="Examples: fleet scale-up demo-001 --gpus 2 · fleet scale-up demo-001 --gpus 1 (down again)")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--gpus", type=click.IntRange(min=1), help="GPUs that each is to hold; without it, a killed run is finished.")
+@click.option("--profile", help="Their profile (default: the one that the server holds).")
+@click.option("--max-unavailable", type=click.IntRange(min=1), default=1, show_default=True, help="Servers changed at a time.")
+@click.option("--allow-possible", is_flag=True, help="Also use GPU room that is not certain.")
+@site_options
+@check_option
+@json_option
+@yes_option
+@verbose_option
+@guarded
+def scale_up(
+    names: tuple[str, ...],
+    gpus: int | None,
+    profile: str | None,
+    max_unavailable: int,
+    site_name: str | None,
+    fleet: str | None,
+    *,
+    allow_possible: bool,
+    check: bool,
+    as_json: bool,
+    yes: bool,
+    verbose: int,
+) -> None:
+    """Give servers more GPUs, or fewer: each is drained, powered off, changed, and back once it answered an inference.
+
+    The others serve meanwhile. What does not fit is refused before anything is drained; a server that does not start with its new
+    GPUs gets its old ones back.
+    """
+    choice = Choice(site_name, fleet)
+    name = choice.fleet_name()
+    if not check and not yes:
+        with service.open_fleet(str(choice.folder()), name) as controller:
+            terms = Terms(allow_possible=allow_possible)
+            plan = resizing.planned(controller, names, confirm=None, check=True, gpus=gpus, profile=profile, terms=terms)
+        _consent(name, plan)
+    asked: dict[str, Any] = {"server_gpus_names": list(names), "fleet_max_unavailable": max_unavailable}
+    asked |= {"server_gpus_count": gpus} if gpus else {}
+    asked |= {"server_gpus_profile": profile} if profile else {}
+    asked |= {"fleet_allow_possible": True} if allow_possible else {}
+    asked |= {} if check else {"fleet_confirm": name}
+    playbook.run(choice, "scale_up", asked, check=check, verbosity=verbose, as_json=as_json)
+
+
+def _consent(fleet: str, plan: dict[str, Any]) -> None:
+    """Nothing is destroyed, so a yes will do."""
+    for line in plan["plan_lines"]:
+        out.print(f"  {escape(line)}")
+    if not plan["changed"]:
+        return
+    if not interactive():
+        raise NotConfirmedError(f"Nothing was done to fleet {fleet}: this is the plan; consent to it with --yes.")
+    if not click.confirm("Take these servers out of traffic, one after the other, and change them?"):
+        raise NotConfirmedError(f"Nothing was done to fleet {fleet}.")

@@ -1,0 +1,55 @@
+"""Gives a powered-off VM other vGPUs, with the memory reservation and the MMIO space that they need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fleet.gpu.attach import Vgpu, wanted_devices
+from fleet.vsphere.api import vim
+from fleet.vsphere.attach import attach_spec, present_devices
+from fleet.vsphere.collect import read_some
+from fleet.vsphere.tasks import Job, Outcome, run_tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fleet.vsphere.session import Session
+    from fleet.vsphere.tasks import Progress
+
+_DEVICES = "config.hardware.device"
+
+
+def set_vgpus(
+    session: Session,
+    name: str,
+    moid: str,
+    profiles: Sequence[str],
+    *,
+    timeout: float,
+    pins: Sequence[str | None] = (),
+    on_progress: Progress | None = None,
+) -> Outcome:
+    """Make a powered-off VM hold these vGPUs and no others; what else it holds stays.
+
+    Args:
+        session: the session.
+        name: the VM's name, for messages.
+        moid: the VM.
+        profiles: one name for each vGPU, as its host spells them.
+        timeout: seconds.
+        pins: for each of them the address of the physical GPU on which it must stand, where the site pins them.
+        on_progress: told of each change.
+
+    Returns:
+        The outcome; without a call to vCenter where the VM holds them already.
+    """
+    vm = session.object(vim.VirtualMachine, moid)
+    found = read_some(session, [vm], (_DEVICES,), tried="read the devices of a VM")
+    devices: list[Any] = [device for _, values in found for device in values.get(_DEVICES) or ()]
+    present = present_devices(devices)
+    others = [one.device for one in present if not isinstance(one.device, Vgpu)]
+    spec = attach_spec(wanted_devices(profiles, others), present, pins=pins)
+    if spec is None:
+        return Outcome(moid=moid)
+    job = Job(name, lambda: vm.ReconfigVM_Task(spec))
+    return run_tasks(session, [job], what="reconfigure", limit=1, timeout=timeout, on_progress=on_progress)[name]

@@ -1,0 +1,118 @@
+"""Other GPUs for a server that is there: over a power cycle, with what it held kept beside it until it serves again."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fleet import resizing
+from fleet.errors import FleetError, NoRoomError, NotConfirmedError, UsageError
+from fleet.holding import GPUS, WAS, held
+
+from .conftest import FOUR, ONE, SEVEN, THREE, TWO
+
+
+def act(site: Any, what: str, *arguments: Any, **how: Any) -> dict[str, Any]:
+    """One step of the playbook."""
+    hold = getattr(site, "hold", site.open)
+    with hold() as controller:
+        answer: dict[str, Any] = getattr(resizing, what)(controller, *arguments, **how)
+        return answer
+
+
+def now(site: Any, name: str = "demo-001") -> Any:
+    member = site.members()[name]
+    return SimpleNamespace(held=held(member), state=member.state, host=member.host, keys=member.vm.keys, power=member.vm.power)
+
+
+def test_a_second_gpu_and_back_again(site):
+    site.grown(size=2)
+    plan = act(site, "planned", ["demo-001"], confirm="demo", gpus=2)
+    assert plan["plan_lines"][0].startswith(f"~ change demo-001: {TWO} -> 2 x {TWO} on esx-pair (0000:3b:00.0")
+    mark = site.control.last()
+    act(site, "change", "demo-001", gpus=2)
+    methods = [call.method for call in site.writes(mark) if call.name == "demo-001"]
+    assert methods == ["ReconfigVM_Task", "ShutdownGuest", "ReconfigVM_Task", "PowerOnVM_Task"]
+    between = now(site)
+    assert (between.held, between.state, between.power) == ((TWO, TWO), "configuring", "poweredOn")
+    assert (between.keys[GPUS], WAS in between.keys) == (f"{TWO},{TWO}", True)
+    config = site.vm("fleets/demo/demo-001").config
+    assert config.memoryReservationLockedToMax
+    assert {o.key: o.value for o in config.extraConfig}["pciPassthru.64bitMMIOSizeGB"] == "64"
+    act(site, "finish", "demo-001", "ready", None)
+    assert (now(site).state, WAS in now(site).keys) == ("ready", False)
+    assert now(site, "demo-002").held == (TWO,), "nobody else was touched"
+
+    mark = site.control.last()
+    assert not act(site, "planned", ["demo-001"], confirm=None, gpus=2)["changed"], "a second run changes nothing"
+    assert site.writes(mark) == [] or all(call.name.endswith("-state") for call in site.writes(mark))
+    act(site, "change", "demo-001", gpus=1)
+    act(site, "finish", "demo-001", "ready", None)
+    assert (now(site).held, GPUS in now(site).keys) == ((TWO,), False), "as fleet.yml says: nothing is kept"
+
+
+def test_refused_before_anything_is_written(site):
+    site.grown(size=2)
+    mark = site.control.last()
+    with pytest.raises(NotConfirmedError, match=r"Nothing was done\. The plan for fleet demo: ~ change demo-001"):
+        resizing_plan(site, gpus=2)
+    for how, error, text in (
+        ({"gpus": 17}, NoRoomError, "vCenter lets one VM hold 16 vGPUs of this kind, and demo-001 is to hold 17"),
+        ({"gpus": 2, "profile": SEVEN}, NoRoomError, f"2 x {SEVEN} for demo-001 do not fit on any host of fleet demo"),
+        ({"gpus": 1, "profile": "grid_a100-10c"}, UsageError, "No host of fleet demo offers grid_a100-10c; they offer: "),
+        ({"profile": TWO}, UsageError, "Say how many"),
+        ({"gpus": 0}, UsageError, "at least one GPU"),
+    ):
+        with pytest.raises(error, match=text):
+            resizing_plan(site, **how)
+    with pytest.raises(UsageError, match="demo-009 is no server of fleet demo; its servers are: demo-001, demo-002"):
+        resizing_plan(site, "demo-009", gpus=2)
+    told = site.fleet("scale-up", "demo-001", "--gpus", "17", "--yes")
+    assert (told.code, "17" in told.err) == (6, True), told.text
+    assert [call.method for call in site.writes(mark) if not call.name.endswith("-state")] == []
+
+
+def resizing_plan(site: Any, name: str = "demo-001", **how: Any) -> Any:
+    with site.open() as controller:
+        return resizing.planned(controller, [name], confirm=None, **how)
+
+
+def test_it_moves_to_the_host_with_room(site):
+    site.demo("twins", ONE).grown(size=2)
+    first = now(site)
+    other = {"esx-twin-1": "esx-twin-2", "esx-twin-2": "esx-twin-1"}[first.host]
+    site.control.add_vm("neighbour", cluster="twins", host=first.host, gpu_profiles=[FOUR])
+    plan = act(site, "planned", ["demo-001"], confirm="demo", gpus=1, profile=FOUR)
+    assert f"on {other} (0000:3b:00.0), moving there from {first.host}" in plan["plan_lines"][0]
+    act(site, "change", "demo-001", gpus=1, profile=FOUR)
+    assert (now(site).host, now(site).held) == (other, (FOUR,))
+    act(site, "restore", "demo-001")
+    assert (now(site).host, now(site).held, now(site).power) == (first.host, (ONE,), "poweredOn")
+    assert GPUS not in now(site).keys
+
+
+def test_a_place_that_is_gone_at_power_on_gives_the_old_gpus_back(site):
+    site.demo("lone", ONE).grown(size=1)
+    site.control.fail("InsufficientGraphicsResourcesFault", method="PowerOnVM_Task", target="demo-001", task=True, times=3)
+    with pytest.raises(FleetError, match="InsufficientGraphicsResources"):
+        act(site, "change", "demo-001", gpus=1, profile=THREE)
+    assert (now(site).power, now(site).state, WAS in now(site).keys) == ("poweredOff", "stopped", True)
+    act(site, "restore", "demo-001")
+    act(site, "finish", "demo-001", "ready", None)
+    assert (now(site).held, now(site).state, now(site).power) == ((ONE,), "ready", "poweredOn")
+    assert {GPUS, WAS}.isdisjoint(now(site).keys)
+
+
+@pytest.mark.parametrize("step", ["ReconfigVM_Task", "second", "PowerOnVM_Task"])
+def test_a_change_that_stops_at_a_step_is_finished_by_the_next_run(site, step):
+    site.grown(size=2)
+    method, skip = ("ReconfigVM_Task", 1) if step == "second" else (step, 0)
+    site.control.fail("RuntimeFault", method=method, target="demo-001", skip=skip, times=1)
+    with pytest.raises(FleetError):
+        act(site, "change", "demo-001", gpus=2)
+    act(site, "planned", ["demo-001"], confirm="demo", gpus=2)
+    act(site, "change", "demo-001", gpus=2)
+    act(site, "finish", "demo-001", "ready", None)
+    assert (now(site).held, now(site).state, now(site).power) == ((TWO, TWO), "ready", "poweredOn")

@@ -9,6 +9,7 @@ from ansible.plugins.action import ActionBase
 
 try:
     from fleet.errors import FleetError
+    from fleet.models.fetch import is_url, shown
     from fleet.models.manifest import to_json
     from fleet.models.source import Source
 except ImportError as error:
@@ -24,10 +25,13 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        if not arguments.get("source"):
+        # Where the models come from, and how, is the controller's matter: the target hears neither a signed URL nor a header.
+        given, digest, headers = (arguments.pop(name, None) for name in ("source", "checksum", "headers"))
+        if not given:
             raise AnsibleActionFail("triton_models: source is missing")
+        arguments["source"] = shown(given)
         try:
-            source = Source(self._loader.path_dwim(arguments["source"]))
+            source = Source(given if is_url(given) else self._loader.path_dwim(given), digest=digest or "", headers=headers)
             items = source.items()
         except FleetError as problem:
             raise AnsibleActionFail(str(problem)) from problem

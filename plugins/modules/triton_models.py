@@ -14,13 +14,24 @@ description:
   - The copy goes to a hidden directory beside the repository, is verified there, and is renamed into place. A new model appears with
     all its versions at once, a version of an existing model as a whole, its configuration after its versions.
   - What is equal is neither copied nor touched.
+  - In a repository whose models M(triton_repository) loads into a running Triton, what O(prune) and O(keep) remove stays until the new
+    models serve, and what was replaced stays beside the repository until then.
 options:
   source:
     description: >-
-      On the controller: a directory with one directory per model, or an archive of one (C(.tar), C(.tar.gz), C(.tar.xz), C(.zip)).
-      Hidden files, C(__pycache__) and directories that are no models stay behind; links are followed.
-    type: path
+      On the controller: a directory with one directory per model, an archive of one (C(.tar), C(.tar.gz), C(.tar.xz), C(.zip)), or the
+      http(s) URL of an archive. Hidden files, C(__pycache__) and directories that are no models stay behind; links are followed.
+      The controller downloads a URL once and keeps it by its checksum; proxies of its environment are used.
+    type: str
     required: true
+  checksum:
+    description: C(sha256:…) of the archive; a URL must have one.
+    type: str
+    default: ""
+  headers:
+    description: Request headers for the URL, as for a login. They go to its own server only, not to the target and not where it redirects to.
+    type: dict
+    default: {}
   path:
     description: The repository on the target.
     type: path
@@ -32,6 +43,11 @@ options:
     description: Remove models and versions that O(source) does not have.
     type: bool
     default: false
+  keep:
+    description: >-
+      Keep this many versions of each model: the newest of O(source), and where it has fewer, the newest others of the target. C(0) keeps all.
+    type: int
+    default: 0
   verify:
     description: Read every file of the target again, instead of trusting the checksums of files that have not been touched.
     type: bool
@@ -74,7 +90,7 @@ copied:
   elements: str
   sample: [qa/1, qa/config.pbtxt]
 pruned:
-  description: What was (or would be) removed.
+  description: What was (or would be) removed, in a live repository once the new models serve.
   returned: always
   type: list
   elements: str
@@ -100,6 +116,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fleet.errors import FleetError, UsageError
 from ansible.module_utils.fleet.models.manifest import from_json
 from ansible.module_utils.fleet.models.sync import Owner, Repository, compare
+from ansible.module_utils.fleet.models.versions import newest
 
 
 def owner(name):
@@ -121,8 +138,9 @@ def run(module):
     wanted = from_json(p["_manifest"])
     repository = Repository(Path(p["path"]), owner(p["owner"]) if p["owner"] else None)
     found = repository.scan(trust=not p["verify"])
+    wanted, old = newest(wanted, found, p["keep"])
     difference = compare(wanted, found)
-    pruned = difference.extra if p["prune"] else []
+    pruned = difference.extra if p["prune"] else old
     kept = [path for path in difference.extra if path not in pruned]
     after = {path: item for path, item in found.items() if not any(path == x or path.startswith(x + "/") for x in pruned)}
     result = {
@@ -143,8 +161,10 @@ def run(module):
     with repository.locked():
         if difference.missing:
             repository.apply(wanted, difference.missing, Path(p["_archive"]))
-        if pruned:
-            repository.prune(pruned)
+        if repository.live:
+            result["changed"] |= repository.postpone(pruned)
+        elif pruned:
+            repository.remove(pruned)
         result["digest"] = repository.settle(wanted, kept=kept)
     module.exit_json(**result)
 
@@ -152,10 +172,13 @@ def run(module):
 def main():
     module = AnsibleModule(
         argument_spec={
-            "source": {"type": "path", "required": True},
+            "source": {"type": "str", "required": True},
+            "checksum": {"type": "str", "default": ""},
+            "headers": {"type": "dict", "default": {}, "no_log": True},
             "path": {"type": "path", "required": True},
             "owner": {"type": "str"},
             "prune": {"type": "bool", "default": False},
+            "keep": {"type": "int", "default": 0},
             "verify": {"type": "bool", "default": False},
             "_manifest": {"type": "dict"},
             "_archive": {"type": "path"},

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from .disk import write_whole
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
@@ -83,9 +84,7 @@ class Known:
 
     def save(self, path: Path) -> None:
         """To a file, whole or not at all."""
-        temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(self.files), encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, json.dumps(self.files))
 
 
 def is_model(directory: Path) -> bool:

@@ -9,18 +9,23 @@ import os
 import shutil
 import tarfile
 import tempfile
+import time
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleet.errors import UsageError
 
-from .manifest import Item, Known, digest_of, models, scan
+from .disk import sync_dir
+from .fetch import fetch, is_url, sha256_of, shown
+from .manifest import Item, Known, checksum, digest_of, models, scan
 from .sync import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+MAKING = "making-"
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
 
 
@@ -35,26 +40,35 @@ def cache_dir() -> Path:
 class Source:
     """A directory or archive with models."""
 
-    def __init__(self, path: str, cache: Path | None = None) -> None:
-        """Find the directory with the models at ``path``, unpacking an archive into the cache.
+    def __init__(
+        self, path: str, cache: Path | None = None, *, digest: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Find the directory with the models at ``path``: a directory, an archive, or the URL of one (unpacked in the cache).
+
+        ``digest`` (``sha256:…``) is what an archive has to have. A URL must have one; what the cache holds is not fetched again.
 
         Raises:
-            UsageError: there is nothing, or no model in it.
+            UsageError: there is nothing, no model in it, or another content than ``digest``.
+            GuestError: a URL does not answer with it.
         """
         self.cache = cache or cache_dir()
+        self._forget_old()
         given = Path(path).expanduser().absolute()
-        if given.is_dir():
+        if is_url(path):
+            self.root = self._fetched(path, digest, headers)
+        elif given.is_dir():
             self.root = given
         elif given.is_file() and given.name.endswith(ARCHIVES):
-            self.root = self._unpacked(given)
+            self.root = self._unpacked(given, digest)
         elif given.exists():
             raise UsageError(f"{given} is neither a directory nor an archive ({', '.join(ARCHIVES)})")
         else:
             raise UsageError(f"there are no models at {given}: give model_repository_source a directory or an archive")
         self.root = _descend(self.root)
         if not models(self.root):
+            where = shown(path) if is_url(path) else given
             raise UsageError(
-                f"there is no model in {given}: each model is a directory with a config.pbtxt or a version directory (1, 2, …)"
+                f"there is no model in {where}: each model is a directory with a config.pbtxt or a version directory (1, 2, …)"
             )
 
     def items(self) -> dict[str, Item]:
@@ -77,7 +91,7 @@ class Source:
         path = self.cache / name
         with self._lock(name):
             if not path.exists():
-                with tempfile.NamedTemporaryFile(dir=self.cache, prefix="making-", delete=False) as file:
+                with tempfile.NamedTemporaryFile(dir=self.cache, prefix=MAKING, delete=False) as file:
                     made = Path(file.name)
                 pack(self.root, items, missing, made)
                 made.replace(path)
@@ -98,26 +112,81 @@ class Source:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _unpacked(self, archive: Path) -> Path:
+    def _fetched(self, url: str, digest: str, headers: Mapping[str, str] | None) -> Path:
+        if not digest:
+            raise UsageError(
+                f"models from a URL need model_repository_checksum: nothing else says that {shown(url)} is what you mean"
+            )
+        wanted = sha256_of(digest)
+
+        def make(making: Path) -> None:
+            archive = making.with_name(making.name + ".archive")
+            try:
+                fetch(url, wanted, archive, headers)
+                _unpack(archive, making, shown(url))
+            finally:
+                archive.unlink(missing_ok=True)
+
+        return self._made(f"unpacked-{wanted[:32]}", make)
+
+    def _unpacked(self, archive: Path, digest: str) -> Path:
         status = archive.stat()
-        key = f"{archive}\0{status.st_size}\0{status.st_mtime_ns}"
-        name = "unpacked-" + hashlib.sha256(key.encode()).hexdigest()[:16]
+        key = f"{archive}\0{status.st_size}\0{status.st_mtime_ns}\0{digest}"
+
+        def make(making: Path) -> None:
+            if digest and checksum(archive) != sha256_of(digest):
+                raise UsageError(f"{archive} is not what model_repository_checksum says: it has sha256:{checksum(archive)}")
+            _unpack(archive, making, str(archive))
+
+        return self._made("unpacked-" + hashlib.sha256(key.encode()).hexdigest()[:32], make)
+
+    def _made(self, name: str, make: Callable[[Path], None]) -> Path:
+        """A directory of the cache, made by ``make`` unless it is there: whole or not at all, by one process for all."""
         target = self.cache / name
         with self._lock(name):
             if not target.exists():
-                making = Path(tempfile.mkdtemp(dir=self.cache, prefix="making-"))
+                making = Path(tempfile.mkdtemp(dir=self.cache, prefix=MAKING))
                 try:
-                    if archive.name.endswith(".zip"):
-                        with zipfile.ZipFile(archive) as file:
-                            file.extractall(making)  # noqa: S202  zipfile drops .. and leading /
-                    else:
-                        with tarfile.open(archive) as tar:
-                            tar.extractall(making, filter="data")
-                except (tarfile.TarError, zipfile.BadZipFile, OSError) as error:
-                    shutil.rmtree(making)
-                    raise UsageError(f"{archive} cannot be unpacked: {error}") from error
+                    make(making)
+                    _sync_tree(making)
+                except BaseException:
+                    shutil.rmtree(making, ignore_errors=True)
+                    raise
                 making.rename(target)
+            os.utime(target)
         return target
+
+    def _forget_old(self) -> None:
+        """Remove unpacked archives that nobody used for a month, and what killed runs left a day ago."""
+        now = time.time()
+        for prefix, days in ((MAKING, 1), ("unpacked-", 30)):
+            for path in self.cache.glob(f"{prefix}*"):
+                with contextlib.suppress(OSError):
+                    if path.suffix != ".lock" and path.stat().st_mtime < now - days * 86400:
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _unpack(archive: Path, target: Path, name: str) -> None:
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as file:
+                file.extractall(target)  # noqa: S202  zipfile drops .. and leading /
+        else:
+            with tarfile.open(archive) as tar:
+                tar.extractall(target, filter="data")
+    except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"{name} cannot be unpacked: {error}") from error
+
+
+def _sync_tree(root: Path) -> None:
+    """Have it on disk before it gets its name: nobody looks into the cache again."""
+    for folder, _, files in os.walk(root):
+        for name in files:
+            path = Path(folder) / name
+            if path.is_file() and not path.is_symlink():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        sync_dir(Path(folder))
 
 
 def _descend(root: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -12,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import GuestError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ..errors import FleetError, GuestError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from .disk import discard, put, sync_dir, write_whole
 from .manifest import CHUNK, Item, Known, checksum, digest_of, scan
+from .pending import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -74,17 +77,53 @@ class Repository:
         """Keep other runs out, and remove what killed ones left in staging.
 
         Raises:
-            GuestError: another run is at it.
+            GuestError: another run is at it, or the disk filled up; what was there is still there then.
         """
-        self._mkdir(self.state)
-        with (self.state / "lock").open("w", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise GuestError(f"another run changes {self.path} right now: wait for it, then run again") from error
-            for left in self.state.glob(f"{STAGING}*"):
-                shutil.rmtree(left)
+        with self._explained():
+            self._mkdir(self.state)
+            with (self.state / "lock").open("w", encoding="utf-8") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise GuestError(f"another run changes {self.path} right now: wait for it, then run again") from error
+                self._clean()
+                try:
+                    yield
+                except (OSError, FleetError):
+                    self._clean()
+                    raise
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
             yield
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise GuestError(
+                f"the disk filled up while {self.path} was changed ({error.strerror}). Every model that was there still is, "
+                "whole; what was copied half is removed. Enlarge the VM's disk or remove what fills it, and run again"
+            ) from error
+
+    def _clean(self) -> None:
+        for left in self.state.glob(f"{STAGING}*"):
+            shutil.rmtree(left)
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody loads these models into a running Triton and says what it took (see pending.py)."""
+        return (self.state / "live").exists()
+
+    def set_live(self) -> None:
+        """From now on, copies can be taken back until Triton took them."""
+        self._mkdir(self.state)
+        if not self.live:
+            write_whole(self.state / "live", "")
+            _hand_over(self.state / "live", self.owner, 0o644)
+
+    def pending(self) -> Pending:
+        """What Triton has not taken yet."""
+        return Pending(self.path, self.state)
 
     def scan(self, *, trust: bool = True) -> dict[str, Item]:
         """What is there; ``trust`` takes checksums of untouched files from the last run."""
@@ -115,11 +154,13 @@ class Repository:
             GuestError: the archive is not what the manifest says. Nothing of the repository has changed then.
         """
         self._mkdir(self.path)
-        staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=self.state))
-        new, old = staging / "new", staging / "old"
+        staging = self.staging()
+        new = staging / "new"
         new.mkdir()
-        old.mkdir()
         unpack(archive, wanted, missing, new, self.owner)
+        pending = self.pending()
+        if self.live:
+            pending.note(missing)
         for model in models_of(missing):
             target = self.path / model
             if not target.is_dir():
@@ -127,16 +168,31 @@ class Repository:
                 continue
             for path in missing:
                 if path.split("/")[0] == model:
-                    _replace(new / path, self.path / path, old)
-        _sync_dir(self.path)
+                    if self.live:
+                        pending.keep(path, staging)
+                    put(new / path, self.path / path, staging)
+        sync_dir(self.path)
         shutil.rmtree(staging)
 
-    def prune(self, extra: list[str]) -> None:
+    def staging(self) -> Path:
+        """A new directory beside the repository, on its filesystem; the end of :meth:`locked` or the next run removes it."""
+        return Path(tempfile.mkdtemp(prefix=STAGING, dir=self.state))
+
+    def remove(self, surplus: list[str]) -> None:
         """Remove items or whole models, each at once."""
-        trash = Path(tempfile.mkdtemp(prefix=STAGING, dir=self.state))
-        for path in extra:
-            _replace(None, self.path / path, trash)
+        trash = self.staging()
+        for path in surplus:
+            discard(self.path / path, trash)
         shutil.rmtree(trash)
+
+    def postpone(self, surplus: list[str]) -> bool:
+        """Remember what is to be removed once the new models serve; whether that is news."""
+        pending = self.pending()
+        if pending.surplus == surplus:
+            return False
+        pending.surplus = surplus
+        pending.save()
+        return True
 
     def settle(self, wanted: Mapping[str, Item], *, kept: list[str]) -> str:
         """Remember checksums, write and return the digest (what ``startup.sh`` labels its container with)."""
@@ -145,10 +201,7 @@ class Repository:
         self._known.save(self.state / "checksums.json")
         digest = digest_of({path: item for path, item in there.items() if path in wanted}, kept)
         if self.digest() != digest:
-            new = self.state / "digest.new"
-            new.write_text(digest + "\n", encoding="utf-8")
-            new.chmod(0o644)
-            new.replace(self.state / "digest")
+            write_whole(self.state / "digest", digest + "\n")
         return digest
 
     def digest(self) -> str:
@@ -168,22 +221,6 @@ def _hand_over(path: Path, owner: Owner | None, mode: int) -> None:
     path.chmod(mode)
     if owner:
         os.chown(path, owner.uid, owner.gid)
-
-
-def _replace(new: Path | None, target: Path, old: Path) -> None:
-    if os.path.lexists(target):
-        target.rename(Path(tempfile.mkdtemp(dir=old)) / target.name)
-    if new is not None:
-        new.rename(target)
-        _sync_dir(target.parent)
-
-
-def _sync_dir(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def pack(root: Path, items: Mapping[str, Item], missing: list[str], archive: Path) -> None:

@@ -44,7 +44,7 @@ def copy(source: Path, repository: Repository, tmp_path: Path, *, prune: bool = 
             pack(source, items, difference.missing, tmp_path / "send.tar")
             repository.apply(wanted, difference.missing, tmp_path / "send.tar")
         if prune:
-            repository.prune(difference.extra)
+            repository.remove(difference.extra)
         digest = repository.settle(wanted, kept=[] if prune else difference.extra)
     return difference, digest
 

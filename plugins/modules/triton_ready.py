@@ -103,35 +103,12 @@ skipped:
 """
 
 import dataclasses
-import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fleet.errors import FleetError, GuestError
+from ansible.module_utils.fleet.errors import FleetError
 from ansible.module_utils.fleet.triton.http import Triton, ask_each, models_in, request_from_metadata, wait_ready
-from ansible.module_utils.fleet.triton.service import complaints, parse_properties
-
-ENOUGH = 3  # restarts that show that waiting on is useless
-
-
-def restarts(module, unit):
-    shown = module.run_command(["systemctl", "show", unit, "-p", "NRestarts"])[1]
-    return int(parse_properties(shown).get("NRestarts") or 0)
-
-
-def watcher(module, unit):
-    """Ends the wait when the unit has restarted three times since it began."""
-    first = restarts(module, unit)
-    last = [time.monotonic()]
-
-    def look():
-        if time.monotonic() - last[0] < 1:
-            return
-        last[0] = time.monotonic()
-        if restarts(module, unit) - first >= ENOUGH:
-            raise GuestError(f"{unit}.service keeps ending and starting again")
-
-    return look
+from ansible.module_utils.fleet.triton.unit import Unit
 
 
 def main():
@@ -150,6 +127,7 @@ def main():
         supports_check_mode=True,
     )
     p = module.params
+    unit = Unit(p["unit"], lambda command: module.run_command(command)[1]) if p["unit"] else None
     try:
         known = models_in(Path(p["repository"])) if p["repository"] else {}
         names = p["models"] or list(known) or list(p["samples"])
@@ -160,7 +138,7 @@ def main():
             wanted,
             timeout=0 if module.check_mode else p["timeout"],
             infer=p["infer"],
-            still_worth=watcher(module, p["unit"]) if p["unit"] else lambda: None,
+            still_worth=unit.still_worth if unit else lambda: None,
         )
         if p["servers"] and report.models:
             name = report.models[0].name
@@ -170,11 +148,7 @@ def main():
         message = str(error)
         if module.check_mode:
             module.exit_json(changed=False, ready=False, msg=message)
-        if p["unit"]:
-            journal = module.run_command(["journalctl", "-u", p["unit"], "-n", "200", "-o", "cat", "--no-pager"])[1]
-            said = complaints(journal)
-            message += f". {p['unit']}.service says: {said}" if said else f". See journalctl -u {p['unit']}"
-        module.fail_json(msg=message, ready=False)
+        module.fail_json(msg=message + (unit.says() if unit else ""), ready=False)
     module.exit_json(changed=False, ready=True, **dataclasses.asdict(report))
 
 

@@ -118,9 +118,13 @@ class Triton:
         """The model's full configuration."""
         return dict(self.call(f"/v2/models/{urllib.parse.quote(model)}/config"))
 
-    def load(self, model: str) -> None:
-        """Load or reload a model (model control mode *explicit*)."""
-        self.call(f"/v2/repository/models/{urllib.parse.quote(model)}/load", {}, timeout=600)
+    def load(self, model: str, timeout: float = 600.0) -> None:
+        """Load a model, or reload it if its files changed (model control mode *explicit*); returns when it serves."""
+        self.call(f"/v2/repository/models/{urllib.parse.quote(model)}/load", {}, timeout=timeout)
+
+    def unload(self, model: str) -> None:
+        """Unload a model; it finishes its requests after this returns."""
+        self.call(f"/v2/repository/models/{urllib.parse.quote(model)}/unload", {})
 
     def infer(self, model: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """One inference; ``request`` has ``inputs`` as KServe v2 JSON."""

@@ -69,7 +69,12 @@ def test_complaints_are_tritons_own_errors_first() -> None:
 
 def values(**changed) -> dict:
     found = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()) | {"triton_server_image": "registry/triton:1"}
-    internal = {"__triton_server_digest": "/home/nvidia/.triton_models.fleet/digest", "__triton_server_publish": ""}
+    state = "/home/nvidia/.triton_models.fleet"
+    internal = {
+        "__triton_server_digest": f"{state}/digest",
+        "__triton_server_live": f"{state}/live",
+        "__triton_server_publish": "",
+    }
     return found | internal | changed
 
 
@@ -105,8 +110,16 @@ def test_the_script_runs_the_guides_container_and_removes_only_its_own(tmp_path:
         "registry/triton:1 tritonserver --model-repository=/models",
     ):
         assert part in text
-    assert "--model-control-mode" not in text
+    assert text.endswith("--model-control-mode=explicit --strict-readiness=false --load-model=*")
     assert "--strict-model-config" not in text
+
+
+@pytest.mark.parametrize(("mode", "live"), [("none", False), ("poll", False), ("explicit", True)])
+def test_only_in_explicit_mode_the_repository_stays_live(tmp_path: Path, mode: str, live: bool) -> None:  # noqa: FBT001
+    (tmp_path / "live").touch()
+    started = run(script(triton_server_model_control=mode, __triton_server_live=str(tmp_path / "live")), tmp_path)[-1]
+    assert (tmp_path / "live").exists() == live
+    assert ("--model-control-mode" in " ".join(started)) == (mode != "none")
 
 
 def test_the_script_keeps_odd_arguments_whole(tmp_path: Path) -> None:
@@ -132,6 +145,7 @@ def test_the_script_keeps_odd_arguments_whole(tmp_path: Path) -> None:
     assert tail[1:] == [
         "--model-repository=/models",
         "--model-control-mode=explicit",
+        "--strict-readiness=false",
         "--load-model=qa",
         "--load-model=*",
         "--backend-config=python,x=`id`",

@@ -10,6 +10,8 @@ module: triton_ready
 short_description: Wait until Triton is ready and every model has answered an inference
 description:
   - Waits for the server's readiness, then each model's, then asks each model once over HTTP.
+  - A model is asked with its entry in O(samples), with the C(sample.json) in its directory, or with the smallest tensors that its metadata
+    allows (each open dimension 1, zeros, empty strings); RV(models) says which.
   - A ready server may still fail every inference (a dead Python stub does not change its health), so only an answer counts.
   - Runs in a guest against its own Triton, or on the controller against a URL.
 options:
@@ -91,7 +93,7 @@ models:
   returned: success
   type: list
   elements: dict
-  sample: [{name: qa, version: "1", outputs: [ANSWER], milliseconds: 12.3, sample: true}]
+  sample: [{name: qa, version: "1", outputs: [ANSWER], milliseconds: 12.3, sample: true, asked_with: sample.json}]
 answered_by:
   description: Answers by server, when O(servers) is given.
   returned: success
@@ -107,7 +109,8 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fleet.errors import FleetError
-from ansible.module_utils.fleet.triton.http import Triton, ask_each, models_in, request_from_metadata, wait_ready
+from ansible.module_utils.fleet.triton.http import Triton, ask_each, wait_ready
+from ansible.module_utils.fleet.triton.sample import made_request, models_in
 from ansible.module_utils.fleet.triton.unit import Unit
 
 
@@ -138,11 +141,12 @@ def main():
             wanted,
             timeout=0 if module.check_mode else p["timeout"],
             infer=p["infer"],
+            sources={name: "samples" if name in p["samples"] else "sample.json" for name in names},
             still_worth=unit.still_worth if unit else lambda: None,
         )
         if p["servers"] and report.models:
             name = report.models[0].name
-            request = (wanted or {}).get(name) or request_from_metadata(triton.metadata(name))
+            request = (wanted or {}).get(name) or made_request(triton.metadata(name), triton.config(name))
             report.answered_by = ask_each(triton, name, request, p["servers"])
     except (FleetError, OSError) as error:
         message = str(error)

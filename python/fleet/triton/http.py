@@ -11,13 +11,14 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GuestError, UsageError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ..errors import GuestError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from .sample import made_request, to_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
-ZERO: dict[str, Any] = {"BOOL": False, "BYTES": "triton", "FP16": 0.0, "FP32": 0.0, "FP64": 0.0, "BF16": 0.0}
+#: The length of the JSON in front of binary tensors.
+JSON_LENGTH = "Inference-Header-Content-Length"
 
 
 class TritonError(GuestError):
@@ -37,7 +38,8 @@ class Answered:
     version: str
     outputs: list[str]
     milliseconds: float
-    sample: bool  # its own sample request, else tensors made from its metadata
+    sample: bool  # a request that somebody wrote, else tensors made from its metadata
+    asked_with: str  # which of them, in words
 
 
 @dataclass
@@ -66,19 +68,25 @@ class Triton:
         # No proxy of the environment stands between a guest and its own Triton.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
 
-    def call(self, path: str, body: Mapping[str, Any] | None = None, timeout: float | None = None) -> Any:
-        """GET (or POST ``body`` as JSON) and return the JSON answer, ``None`` when it is empty.
+    def call(
+        self, path: str, body: Mapping[str, Any] | bytes | None = None, timeout: float | None = None, json_length: int = 0
+    ) -> Any:
+        """GET (or POST ``body``, as JSON) and return the JSON answer, ``None`` when it is empty.
+
+        A ``body`` with binary tensors is given as bytes, with the length of the JSON in front of them.
 
         Raises:
             TritonError: no answer, or an error; Triton's own text is the message.
         """
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(  # noqa: S310  the URL is the caller's own server
-            self.url + path, data=data, headers={"Content-Type": "application/json"} if data is not None else {}
-        )
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {} if data is None else {"Content-Type": "application/json"}
+        if json_length:
+            headers = {"Content-Type": "application/octet-stream", JSON_LENGTH: str(json_length)}
+        request = urllib.request.Request(self.url + path, data=data, headers=headers)  # noqa: S310  the caller's own server
         try:
             with self._opener.open(request, timeout=timeout or self.timeout) as answer:
-                text = answer.read()
+                length = answer.headers.get(JSON_LENGTH)
+                text = answer.read()[: int(length)] if length else answer.read()
                 self.answered_by = answer.headers.get("x-fleet-server", "")
         except urllib.error.HTTPError as error:
             raise TritonError(_own_text(error), error.code) from error
@@ -127,8 +135,9 @@ class Triton:
         self.call(f"/v2/repository/models/{urllib.parse.quote(model)}/unload", {})
 
     def infer(self, model: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """One inference; ``request`` has ``inputs`` as KServe v2 JSON."""
-        return dict(self.call(f"/v2/models/{urllib.parse.quote(model)}/infer", request))
+        """One inference; ``request`` has ``inputs`` as KServe v2 JSON. Outputs asked for in binary form come without data."""
+        body, json_length = to_body(request)
+        return dict(self.call(f"/v2/models/{urllib.parse.quote(model)}/infer", body, json_length=json_length))
 
 
 def _own_text(error: urllib.error.HTTPError) -> str:
@@ -140,54 +149,13 @@ def _own_text(error: urllib.error.HTTPError) -> str:
     return f"HTTP {error.code}: {own or error.reason}"
 
 
-def request_from_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """A smallest request for a model: each dimension of open size is 1, each element zero (or a short string)."""
-    inputs = []
-    for tensor in metadata.get("inputs", []):
-        shape = [max(int(size), 1) for size in tensor["shape"]]
-        count = 1
-        for size in shape:
-            count *= size
-        datatype = tensor["datatype"]
-        inputs.append({"name": tensor["name"], "shape": shape, "datatype": datatype, "data": [ZERO.get(datatype, 0)] * count})
-    return {"inputs": inputs}
-
-
-def models_in(repository: Path) -> dict[str, dict[str, Any] | None]:
-    """The models of a repository directory, each with the request in its ``sample.json`` if it has one.
-
-    Raises:
-        UsageError: a ``sample.json`` that is no JSON object with ``inputs``.
-    """
-    found: dict[str, dict[str, Any] | None] = {}
-    for place in sorted(repository.iterdir()):
-        if place.is_dir() and not place.name.startswith("."):
-            path = place / "sample.json"
-            found[place.name] = sample(path.read_text(encoding="utf-8"), str(path)) if path.exists() else None
-    return found
-
-
-def sample(text: str, where: str) -> dict[str, Any]:
-    """A sample request from JSON text.
-
-    Raises:
-        UsageError: it is no JSON object with ``inputs``.
-    """
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{where} is not JSON: {error}") from error
-    if not isinstance(value, dict) or not isinstance(value.get("inputs"), list):
-        raise UsageError(f'{where} is not an inference request: it wants {{"inputs": [{{name, shape, datatype, data}}]}}')
-    return value
-
-
 def wait_ready(
     triton: Triton,
     models: Mapping[str, Mapping[str, Any] | None] | None = None,
     *,
     timeout: float = 120.0,
     infer: bool = True,
+    sources: Mapping[str, str] | None = None,
     still_worth: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
@@ -195,7 +163,8 @@ def wait_ready(
     """Wait until the server and each model is ready and has answered one inference.
 
     ``models`` maps names to sample requests (``None``: made from the model's metadata); without it, the models are those
-    of the server's own repository index. ``still_worth`` may raise to end the wait early. ``timeout`` is in seconds.
+    of the server's own repository index. ``sources`` says where a sample is from, for the report. ``still_worth`` may raise
+    to end the wait early. ``timeout`` is in seconds.
 
     Raises:
         TritonError: it did not become ready in time, or a model fails; Triton's own text is part of the message.
@@ -224,7 +193,7 @@ def wait_ready(
             raise TritonError(f"{error}{'; its state: ' + why[0] if why else ''}", error.status) from error
     report = Report(seconds=0.0, server=triton.server())
     for name, given in models.items() if infer else ():
-        _ask(triton, name, given, report)
+        _ask(triton, name, given, (sources or {}).get(name, "a sample"), report)
     report.seconds = round(clock() - begin, 2)
     return report
 
@@ -252,14 +221,16 @@ def _index(triton: Triton) -> Sequence[Mapping[str, str]]:
         return []
 
 
-def _ask(triton: Triton, name: str, given: Mapping[str, Any] | None, report: Report) -> None:
-    if given is None and triton.config(name).get("model_transaction_policy", {}).get("decoupled"):
+def _ask(triton: Triton, name: str, given: Mapping[str, Any] | None, where: str, report: Report) -> None:
+    config = {} if given is not None else triton.config(name)
+    if config.get("model_transaction_policy", {}).get("decoupled"):
         report.skipped[name] = "decoupled: it answers over gRPC streams only"
         return
-    request = given if given is not None else request_from_metadata(triton.metadata(name))
+    request = given if given is not None else made_request(triton.metadata(name), config)
     begin = time.monotonic()
     try:
-        answer = triton.infer(name, request)
+        # Outputs in binary form: JSON cannot carry every datatype.
+        answer = triton.infer(name, {"parameters": {"binary_data_output": True}, **request})
     except TritonError as error:
         made = "" if given is not None else " (asked with zeros; a sample.json beside its config.pbtxt says what it wants)"
         raise TritonError(f"model '{name}' is ready but fails an inference{made}: {error}", error.status) from error
@@ -270,5 +241,6 @@ def _ask(triton: Triton, name: str, given: Mapping[str, Any] | None, report: Rep
             outputs=[str(tensor["name"]) for tensor in answer.get("outputs", [])],
             milliseconds=round((time.monotonic() - begin) * 1000, 1),
             sample=given is not None,
+            asked_with=where if given is not None else "zeros made from its metadata",
         )
     )

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from fleet.errors import GuestError, UsageError
-from fleet.triton.http import Triton, TritonError, ask_each, models_in, request_from_metadata, wait_ready
+from fleet.errors import GuestError
+from fleet.triton.http import Triton, TritonError, ask_each, wait_ready
 
 
 class Double:
@@ -104,15 +104,18 @@ def test_everything_that_the_server_lists_is_asked(double) -> None:
     assert report.server == "triton 2.51.0"
     assert [(m.name, m.version, m.outputs, m.sample) for m in report.models] == [("echo", "1", ["OUT"], False)]
     assert list(report.skipped) == ["chat"]
-    assert double.requests == [("echo", {"inputs": [{"name": "IN", "shape": [1, 2], "datatype": "FP32", "data": [0.0, 0.0]}]})]
+    made = {"name": "IN", "shape": [1, 2], "datatype": "FP32", "data": [0.0, 0.0]}
+    assert double.requests == [("echo", {"parameters": {"binary_data_output": True}, "inputs": [made]})]
+    assert report.models[0].asked_with == "zeros made from its metadata"
     assert report.seconds == 0.75
 
 
 @with_models(echo="ok")
 def test_a_sample_is_what_the_model_is_asked_with(double) -> None:
     sample = {"inputs": [{"name": "IN", "shape": [1], "datatype": "BYTES", "data": ["x"]}]}
-    assert wait(double, {"echo": sample}).models[0].sample
-    assert double.requests == [("echo", sample)]
+    answered = wait(double, {"echo": sample}, sources={"echo": "sample.json"}).models[0]
+    assert (answered.sample, answered.asked_with) == (True, "sample.json")
+    assert double.requests == [("echo", {"parameters": {"binary_data_output": True}, **sample})]
     assert wait(double, {"echo": sample}, infer=False).models == []
 
 
@@ -163,20 +166,3 @@ def test_each_server_behind_a_balancer_has_to_answer(double) -> None:
     assert ask_each(Triton(double.url), "echo", {"inputs": []}, ["a", "b"]) == {"a": 1, "b": 1}
     with pytest.raises(TritonError, match="never from c"):
         ask_each(Triton(double.url), "echo", {"inputs": []}, ["a", "c"])
-
-
-def test_requests_from_metadata() -> None:
-    inputs = [{"name": "T", "shape": [-1], "datatype": "BYTES"}, {"name": "B", "shape": [2], "datatype": "BOOL"}]
-    assert [t["data"] for t in request_from_metadata({"inputs": inputs})["inputs"]] == [["triton"], [False, False]]
-
-
-def test_samples_beside_the_models(tmp_path) -> None:
-    for name in ("a", "b", ".hidden"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "a" / "sample.json").write_text('{"inputs": []}')
-    (tmp_path / "file").write_text("")
-    assert models_in(tmp_path) == {"a": {"inputs": []}, "b": None}
-    for text in ("{", "[]", '{"inputs": 3}'):
-        (tmp_path / "b" / "sample.json").write_text(text)
-        with pytest.raises(UsageError, match=r"b/sample\.json is not"):
-            models_in(tmp_path)

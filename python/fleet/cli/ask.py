@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
@@ -13,6 +14,9 @@ from fleet import service
 from fleet.addresses import in_url
 from fleet.cli.common import Choice, guarded, out, print_json, site_options
 from fleet.errors import GuestError, UsageError
+
+if TYPE_CHECKING:
+    from fleet.triton.grpc import Answer
 
 #: The question and the context of the guide "Scaling Triton Inference Server".
 GUIDE_QUESTION = "What are the common substitutions for letters in password?"
@@ -47,6 +51,9 @@ def balancer_url(choice: Choice) -> str:
     "-n", "--count", type=click.IntRange(1, 10_000), default=1, show_default=True, help="How often to ask, on one channel."
 )
 @click.option("--model", default="qa", show_default=True, help="The model to ask.")
+@click.option("--vocab", type=click.Path(exists=True, dir_okay=False), help="A BERT's vocab.txt, for a model that takes numbers.")
+@click.option("--window", type=click.IntRange(16), default=384, show_default=True, help="Words a BERT sees at once.")
+@click.option("--stride", type=click.IntRange(1), default=128, show_default=True, help="Words between two of its windows.")
 @click.option("--url", help="HOST:PORT of a balancer or a server, instead of the fleet's own balancer.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @site_options
@@ -56,17 +63,26 @@ def ask(
     context: str,
     count: int,
     model: str,
+    vocab: str | None,
+    window: int,
+    stride: int,
     url: str | None,
     site_name: str | None,
     fleet: str | None,
     *,
     as_json: bool,
 ) -> None:
-    """Ask the fleet a question through its balancer, over gRPC, and show which server answered."""
+    """Ask the fleet a question through its balancer, over gRPC, and show which server answered.
+
+    The model is one that takes a question and a context as texts, or with --vocab a BERT (input_ids, input_mask, segment_ids).
+    """
     from fleet.triton import grpc  # loads gRPC and numpy: only the commands that speak to Triton wait for them
 
     target = url or balancer_url(Choice(site_name, fleet))
-    answers = grpc.ask(target, question, context, model=model, count=count)
+    if vocab is None:
+        answers = grpc.ask(target, question, context, model=model, count=count)
+    else:
+        answers = _ask_bert(target, question, context, model=model, count=count, vocab=vocab, size=window, stride=stride)
     per_server = Counter(answer.server or "unknown" for answer in answers)
     if as_json:
         rows = [{"answer": a.text, "server": a.server, "ms": round(a.seconds * 1000, 1)} for a in answers]
@@ -78,6 +94,24 @@ def ask(
         out.print(f"answer:   [bold]{escape(answer.text)}[/] [dim]({escape(where)})[/]")
     if len(answers) > 1:
         out.print("answered by: " + ", ".join(f"{escape(name)} {times}" for name, times in sorted(per_server.items())))
+
+
+def _ask_bert(
+    target: str, question: str, context: str, *, model: str, count: int, vocab: str, size: int, stride: int
+) -> list[Answer]:
+    """The same as :func:`fleet.triton.grpc.ask`, for a BERT. Several servers may each have had a part of a long text."""
+    from fleet.bert import client
+    from fleet.bert.tokens import Vocabulary
+    from fleet.triton.grpc import Answer, Client
+
+    vocabulary = Vocabulary(vocab)
+    answers = []
+    with Client(target) as channel:
+        for _ in range(count):
+            told = client.ask(channel, model, vocabulary, question, context, size=size, stride=stride)
+            names = sorted({server or "unknown" for server in told.servers})
+            answers.append(Answer(text=told.text, server=" and ".join(names), seconds=told.seconds))
+    return answers
 
 
 @click.command("infer", epilog="Example: fleet infer --model echo --input request.json")

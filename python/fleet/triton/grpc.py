@@ -76,6 +76,11 @@ class Client:
         """The model's inputs and outputs, as ``ModelMetadataResponse``."""
         return self._call(self._stub.ModelMetadata, service_pb2.ModelMetadataRequest(name=model), f"model '{model}'")[0]
 
+    def max_batch_size(self, model: str) -> int:
+        """How many rows a request may have; 0 for a model without batches."""
+        answer = self._call(self._stub.ModelConfig, service_pb2.ModelConfigRequest(name=model), f"model '{model}'")[0]
+        return int(answer.config.max_batch_size)
+
     def infer(self, model: str, request: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
         """One inference with a KServe v2 JSON request; the answer in the same form, and the server that gave it.
 
@@ -143,7 +148,8 @@ def question_request(metadata: Any, question: str, context: str) -> dict[str, An
         text = question if "question" in name else context if "context" in name else None
         if text is None or tensor.datatype != "BYTES":
             named = ", ".join(f"{t.name} {t.datatype}" for t in metadata.inputs)
-            raise UsageError(f"model '{metadata.name}' does not take a question and a context, but {named}: use 'infer'.")
+            hint = "give its vocabulary with --vocab" if "input_ids" in named else "use 'infer'"
+            raise UsageError(f"model '{metadata.name}' does not take a question and a context, but {named}: {hint}.")
         shape = [max(int(size), 1) for size in tensor.shape]
         inputs.append({"name": tensor.name, "shape": shape, "datatype": "BYTES", "data": [text]})
     if len(inputs) != 2:  # noqa: PLR2004  a question and a context

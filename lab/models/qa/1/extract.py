@@ -13,33 +13,36 @@ from language import LINKS, Sentence, same, split, stem
 from question import Question, analyse
 from spans import Span, candidates
 
+_FULL = 3.2  # the value that counts as certain
 _OPENING = 3  # tokens in which a sentence's pronoun points back
 _BORROWED = 0.7  # the weight of a word that a pronoun stands for
 
 
 def answer(question: str, context: str) -> tuple[str, float]:
     """Return the span of the context that answers the question best, and a score between 0 and 1; ("", 0.0) if there is none."""
+    value, start, end = max(scored(question, context), default=(0.0, 0, 0), key=lambda found: found[0])
+    return context[start:end], round(min(1.0, value / _FULL), 4)
+
+
+def scored(question: str, context: str) -> list[tuple[float, int, int]]:
+    """Return every span that has the form of an answer, with its value; without any, the sentence nearest to the question."""
     asked = analyse(question)
     sentences = split(context)
-    if not sentences:
-        return "", 0.0
     weights = rarity(asked.terms, sentences)
     total = sum(weights.values()) or 1.0
-    best: tuple[float, Span] | None = None
     inherited = links(asked, sentences)
     shares = [
         coverage(asked, sentence, borrowed, weights) / total for sentence, borrowed in zip(sentences, inherited, strict=True)
     ]
+    found = []
     for sentence, share, borrowed in zip(sentences, shares, inherited, strict=True):
         for span in candidates(asked, sentence, context):
             value = nearness(sentence, span, borrowed, weights) / total + fitness(asked, sentence, span) + 1.6 * share
-            if best is None or value > best[0]:
-                best = (value, span)
-    if best is None:
+            found.append((value, span.start, span.end))
+    if not found and sentences:
         index = max(range(len(sentences)), key=lambda i: shares[i])
-        return context[sentences[index].start : sentences[index].end].strip(), round(shares[index] / 2, 4)
-    value, span = best
-    return context[span.start : span.end], round(min(1.0, value / 3.2), 4)
+        found.append((shares[index] / 2 * _FULL, sentences[index].start, sentences[index].end))
+    return found
 
 
 def rarity(terms: tuple[str, ...], sentences: list[Sentence]) -> dict[str, float]:

@@ -1,0 +1,1 @@
+../../qa/1/question.py

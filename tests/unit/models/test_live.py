@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.errors import GuestError
@@ -69,6 +69,7 @@ def test_versions_kept(source_has, guest_has, keep, stay, go) -> None:
     assert gone == go
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(1, 30)), st.sets(st.integers(1, 30)), st.integers(1, 5))
 def test_never_more_than_kept_and_never_an_older_one_of_the_source(own, there, keep) -> None:
     wanted, gone = newest(paths(*own), [f"qa/{v}" for v in there], keep)

@@ -6,7 +6,7 @@ import json
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.errors import UsageError
@@ -19,6 +19,7 @@ def tensor(datatype: str, *shape: int) -> dict:
     return {"name": "IN", "datatype": datatype, "shape": list(shape)}
 
 
+@settings(deadline=None)
 @given(st.sampled_from(DATATYPES), st.lists(st.integers(-1, 4).filter(bool), min_size=1, max_size=4))
 def test_a_made_tensor_has_the_right_shape_and_nothing_in_it(datatype, shape) -> None:
     (made,) = made_request({"inputs": [tensor(datatype, *shape)]})["inputs"]

@@ -71,7 +71,7 @@ class Pending:
         shutil.rmtree(self.state / "before" / model, ignore_errors=True)
 
     def revert(self, model: str, trash: Path) -> None:
-        """Triton refused the model: bring back what was there before, and remove what was not."""
+        """Triton refused the model: bring back what was there before, remove what was not. None of its versions is surplus."""
         change = self.changes.get(model)
         if change is None:
             return
@@ -82,4 +82,5 @@ class Pending:
         left = {f"{model}/{path.name}" for path in target.iterdir()} if target.is_dir() else set()
         for path in [model] if left <= set(change["added"]) else change["added"]:
             discard(self.path / path, trash)
+        self.surplus = [path for path in self.surplus if path.split("/", maxsplit=1)[0] != model]
         self.confirm(model)

@@ -92,6 +92,8 @@ class Repository:
                 except (OSError, FleetError):
                     self._clean()
                     raise
+                else:
+                    self._clean()
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

@@ -92,7 +92,7 @@ def bring(triton: Triton, repository: Repository, todo: Work, *, timeout: float 
     done.removed = [path for path in todo.remove if path.split("/", maxsplit=1)[0] not in done.refused]
     if done.removed:
         repository.remove(done.removed)
-        repository.postpone([path for path in todo.remove if path not in done.removed])
+        repository.postpone([])
     for model in gone(done.removed, triton.index()) if done.removed else []:
         _load(triton, model, timeout)  # its version policy had it serve what is no longer there
         done.loaded.append(model)

@@ -124,7 +124,9 @@ def test_a_refused_version_leaves_memory_and_disk_as_they_were(guest) -> None:
     assert (done.loaded, done.removed) == (["new"], [])
     shutil.rmtree(guest.repository.path / "new")
     assert guest.on_disk() == before
-    assert guest.repository.pending().surplus == ["qa/1"]
+    assert not list(guest.repository.state.glob("staging-*"))
+    again = guest.bring()
+    assert (again.loaded, again.removed, again.refused) == ([], [], {}), "the version that serves is surplus no more"
 
 
 def test_what_is_pruned_is_unloaded_before_its_files_go(guest, monkeypatch) -> None:

@@ -35,6 +35,13 @@ options:
   add:
     description: Servers on top of the target (extra variable C(fleet_add) of the run).
     type: int
+  more:
+    description: Add on top of a request that is still open (extra variable C(fleet_more) of the run).
+    type: bool
+    default: false
+  request_id:
+    description: The id of the request; the same id never adds twice (extra variable C(fleet_request_id) of the run).
+    type: str
   partial:
     description: Take the servers that fit on GPUs when not all do, and lower the target to them.
     type: bool
@@ -168,7 +175,16 @@ def present(controller, params: dict, *, check: bool) -> dict:
         keys, own, note = public_keys(Path(params["site_file"]).parent.name, params["private_key_file"], make=not check)
     boot = FirstBoot(params["user"], keys, params["ssh_args"])
     terms = Terms(partial=params["partial"], allow_possible=params["allow_possible"])
-    answer = service.present(controller, boot, size=params["size"], add=params["add"], terms=terms, check=check)
+    answer = service.present(
+        controller,
+        boot,
+        size=params["size"],
+        add=params["add"],
+        more=params["more"],
+        request_id=params["request_id"],
+        terms=terms,
+        check=check,
+    )
     if note:
         answer["notes"] = [note, *answer["notes"]]
     return answer | ({"private_key_file": str(own)} if own else {})
@@ -226,6 +242,8 @@ def main() -> None:
             "run": {"type": "str"},
             "size": {"type": "int"},
             "add": {"type": "int"},
+            "more": {"type": "bool", "default": False},
+            "request_id": {"type": "str"},
             "partial": {"type": "bool", "default": False},
             "allow_possible": {"type": "bool", "default": False},
             "servers": {"type": "list", "elements": "str", "default": []},

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import uuid
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fleet import lease as leases
 from fleet import leasing
 from fleet.controller import Controller, Limits
+from fleet.errors import FleetError
 from fleet.keeper import Keeper
+from fleet.model import RECORD, RECORD_KEY
 from fleet.owner import this_owner
 from fleet.plan import plan_present
 from fleet.scale_out import find_place
 from fleet.site import load_site
+from fleet.vsphere import find
 from fleet.vsphere import record as records
+from fleet.vsphere.read import read_some_vms, read_vms
 from fleet.vsphere.session import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fleet.lease import Owner
+    from fleet.lease import Lease, Owner
     from fleet.leasing import Waiting
     from fleet.model import FleetSpec
+    from fleet.record import Record
     from fleet.vsphere.session import Session
 
 
@@ -108,3 +114,68 @@ def holding(
             yield Controller(session, spec, limits=limits, run=run)
         finally:
             keeper.close()
+
+
+def look(site_file: str, fleet: str | None) -> Lease | None:
+    """Who holds a fleet's lease; ``None`` when nobody does, or it ended. Writes nothing."""
+    site = load_site(site_file)
+    spec = site.fleet(fleet)
+    with connect(site.endpoint()) as session:
+        vm = records.find_record(session, spec.name)
+        found = leases.from_dict(records.read_record(session, vm)[0].lease, where=spec.name) if vm else None
+        return found if found and found.expires > session.now() else None
+
+
+def end(site_file: str, fleet: str | None) -> bool:
+    """End a fleet's lease, whoever holds it; returns whether anybody did. Its run stops before its next change."""
+    site = load_site(site_file)
+    spec = site.fleet(fleet)
+    with connect(site.endpoint()) as session:
+        vm = records.find_record(session, spec.name)
+        if vm is None:
+            return False
+        had: list[bool] = []
+
+        def change(record: Record) -> Record:
+            had[:] = [record.lease is not None]
+            return replace(record, lease=None)
+
+        records.update_record(session, vm, change)
+        return had[0]
+
+
+def record_text(site_file: str, fleet: str | None) -> str | None:
+    """A fleet's record as it stands in vCenter, understood or not; ``None`` when there is none."""
+    site = load_site(site_file)
+    spec = site.fleet(fleet)
+    with connect(site.endpoint()) as session:
+        vm = records.find_record(session, spec.name)
+        found = read_some_vms(session, [vm]) if vm else []
+        return found[0].keys.get(RECORD_KEY, "") if found else None
+
+
+def check(site_file: str, fleet: str | None) -> list[str]:
+    """What is wrong with a fleet's record, a sentence each; empty when it is sound or there is none yet."""
+    site = load_site(site_file)
+    spec = site.fleet(fleet)
+    name = records.record_name(spec.name)
+    with connect(site.endpoint()) as session:
+        own = records.find_record(session, spec.name)
+        folder = find.find_folder(session, spec.datacenter, spec.folder)
+        wrong: list[str] = []
+        if own is None and folder and find.child_exists(session, spec.datacenter, spec.folder, name):
+            wrong.append(f"{name} in folder {spec.folder} is not the record of fleet {spec.name}: rename it if it is somebody's.")
+        if own is not None:
+            try:
+                record, _ = records.read_record(session, own)
+                leases.from_dict(record.lease, where=spec.name)
+            except FleetError as error:
+                wrong.append(str(error))
+            if read_some_vms(session, [own])[0].folder != folder:
+                wrong.append(f"{name} ({own}) does not lie in the fleet's folder {spec.folder}: move it back.")
+        wrong += [
+            f"{vm.name} ({vm.moid}) is a copy of the record of fleet {spec.name} and counts for nothing: remove it by hand."
+            for vm in read_vms(session)
+            if vm.fleet == spec.name and vm.keys.get("role") == RECORD and vm.moid != own
+        ]
+        return wrong

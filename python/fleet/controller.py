@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fleet import hostvars, leasing, observe
+from fleet import hostvars, leasing, observe, wishes
 from fleet.errors import FleetError, LeaseError, QuarantinedError
 from fleet.model import TRITON, Member
 from fleet.progress import teller
@@ -171,14 +171,16 @@ class Controller:
         return sorted(changed[moid] for moid in writes)
 
     def close_requests(self) -> bool:
-        """Forget the record's open requests once every server of the target is ready; returns whether there were any."""
+        """Close the record's open requests that the ready servers fulfil; returns whether there were any."""
         observed = self.observe()
         record, vm = observed.record, observed.state.record_vm
         if record is None or record.target is None or vm is None or not record.requests:
             return False
-        if sum(m.state == "ready" for m in observed.members()) < record.target:
+        ready = sum(m.state == "ready" for m in observed.members())
+        at = observed.state.now.isoformat(timespec="seconds")
+        if wishes.close(record, ready, at).requests == record.requests:
             return False
-        self._update_record(lambda now: replace(now, requests=()))
+        self._update_record(lambda now: wishes.close(now, ready, at))
         return True
 
     def require_none_quarantined(self) -> None:
@@ -232,6 +234,7 @@ def _merge(now: Record, wanted: Record) -> Record:
         highest=max(now.highest, wanted.highest),
         highest_balancer=max(now.highest_balancer, wanted.highest_balancer),
         requests=wanted.requests,
+        fulfilled=wanted.fulfilled,
         set_by=wanted.set_by,
         set_at=wanted.set_at,
     )

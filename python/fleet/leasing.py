@@ -65,7 +65,7 @@ def acquire(
     """
     wait = wait or Waiting()
     deadline = Deadline(wait.seconds)
-    told = float("inf")
+    quiet = wait.every  # seconds since the last line of the countdown
     while True:
         try:
             return _acquire_once(session, spec, run, who, ttl, alive)
@@ -73,10 +73,12 @@ def acquire(
             left = deadline.left()
             if left <= 0:
                 raise LeaseError(leases.refusal(spec.name, held.lease)) from None
-            if wait.tell and told - left >= wait.every:
+            if wait.tell and quiet >= wait.every:
                 wait.tell(leases.waiting(spec.name, held.lease, held.now, left))
-                told = left
-            sleep(min(POLL, left, max(held.lease.left(held.now), 0.1)))
+                quiet = 0.0
+            pause = min(POLL, left, max(held.lease.left(held.now), 0.1))
+            sleep(pause)
+            quiet += pause
 
 
 def _acquire_once(

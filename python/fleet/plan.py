@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fleet import room
+from fleet import room, wishes
 from fleet.errors import NoRoomError, UsageError
 from fleet.model import LOADBALANCER, TRITON
 from fleet.record import Record
@@ -126,6 +126,7 @@ def plan_present(
     size: int | None = None,
     add: int | None = None,
     request: dict[str, Any] | None = None,
+    more: bool = False,
     gpus: GpuSite | None = None,
     terms: Terms = STRICT,
 ) -> Plan:
@@ -138,6 +139,7 @@ def plan_present(
         size: a new absolute target.
         add: servers on top of the target; while an earlier ``add`` is unfinished, that one is finished instead.
         request: who asks and when, kept in the record with the ``add`` until it is fulfilled.
+        more: put an ``add`` on top of requests that are open.
         gpus: the GPUs of the vCenter, for servers that have some; without it vCenter chooses their hosts.
         terms: how the run takes GPUs; ``partial`` lowers the target to what fits.
 
@@ -151,7 +153,7 @@ def plan_present(
     was = record.target if record else None
     base = record or Record(target=None)
     start = spec.size.initial if was is None else was
-    target, requests, notes = _target(spec, start, base.requests, len(servers), size, add, request)
+    target, requests, notes = _target(spec, base, start, len(servers), size, add, request or {}, more)
     creations, highest = _creations(spec, state, TRITON, target - len(servers), base.highest)
     if (hosts := room.tied_hosts(spec, len(creations), state)) is not None:
         creations = tuple(replace(creation, host=host) for creation, host in zip(creations, hosts, strict=True))
@@ -246,7 +248,7 @@ def plan_drain(
         fleet=spec.name,
         target_was=record.target,
         target=target,
-        record=replace(record, target=target, requests=() if target != record.target else record.requests),
+        record=record if target == record.target else wishes.cancel(replace(record, target=target), state.now.isoformat()),
         drain=tuple(chosen),
         notes=_unconfirmed_notes(state),
     )
@@ -278,21 +280,20 @@ def plan_destroy(spec: FleetSpec, record: Record | None, state: FleetState) -> P
 
 def _target(
     spec: FleetSpec,
+    record: Record,
     target: int,
-    requests: tuple[dict[str, Any], ...],
     present: int,
     size: int | None,
     add: int | None,
-    request: dict[str, Any] | None,
+    request: dict[str, Any],
+    more: bool,  # noqa: FBT001
 ) -> tuple[int, tuple[dict[str, Any], ...], list[str]]:
-    notes = []
+    requests, notes = record.requests, []
     if size is not None:
         target = size
-    elif add is not None and requests:
-        notes.append(f"finishes the open request for {target} servers (from {requests[0].get('from')}), adds none on top")
     elif add is not None:
-        requests = ({"from": target, "to": target + add, **(request or {})},)
-        target += add
+        target, requests, note = wishes.asked(record, target, add, request, more=more)
+        notes += [note] if note else []
     if (size is not None or add is not None) and not spec.size.min <= target <= spec.size.max:
         name = "fleet_size" if size is not None else "fleet_add"
         raise NoRoomError(

@@ -9,7 +9,7 @@ from typing import Any, Final
 from fleet.errors import FleetError
 
 VERSION: Final = 1
-_KNOWN = ("version", "target", "highest", "highest_balancer", "requests", "lease", "set_by", "set_at")
+_KNOWN = ("version", "target", "highest", "highest_balancer", "requests", "lease", "set_by", "set_at", "fulfilled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Record:
     lease: dict[str, Any] | None = None
     set_by: str | None = None
     set_at: str | None = None
+    fulfilled: tuple[dict[str, Any], ...] = ()  # the last requests with an id of their own: id, at
     extra: dict[str, Any] = field(default_factory=dict)  # fields of a newer version, kept as they are
 
 
@@ -46,6 +47,7 @@ def parse(text: str, *, where: str) -> Record:
             lease=_lease(document.get("lease")),
             set_by=document.get("set_by"),
             set_at=document.get("set_at"),
+            fulfilled=_requests(document.get("fulfilled")),
             extra={key: value for key, value in document.items() if key not in _KNOWN},
         )
     except (ValueError, TypeError) as error:
@@ -66,6 +68,7 @@ def format_record(record: Record) -> str:
         "lease": record.lease,
         "set_by": record.set_by,
         "set_at": record.set_at,
+        **({"fulfilled": list(record.fulfilled)} if record.fulfilled else {}),
         **record.extra,
     }
     return json.dumps(document, separators=(",", ":"))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fleet import allotment, scale_in, scale_out, trust
+from fleet import allotment, scale_in, scale_out, trust, wishes
 from fleet import plan as planning
 from fleet.addresses import in_url
 from fleet.controller import Controller, FirstBoot, Limits, Observation
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from fleet.gpu.model import GpuSite
+    from fleet.model import FleetSpec
     from fleet.plan import Plan
     from fleet.room import Terms
     from fleet.site import Site
@@ -48,16 +49,26 @@ def present(
     *,
     size: int | None = None,
     add: int | None = None,
+    more: bool = False,
+    request_id: str | None = None,
     terms: Terms = STRICT,
     check: bool = False,
 ) -> dict[str, Any]:
     """Bring a fleet up to its target, or (``check``) say what that would do."""
-    request = {"by": who(), "at": datetime.now(UTC).isoformat(timespec="seconds")} if add else None
+    named = {"id": request_id} if request_id else {}
+    request = {**named, "by": who(), "at": datetime.now(UTC).isoformat(timespec="seconds")} if add else None
 
     def planned() -> tuple[Observation, Plan]:
         observed = controller.observe()
         wanted = partial(
-            planning.plan_present, controller.spec, observed.record, observed.state, size=size, add=add, request=request
+            planning.plan_present,
+            controller.spec,
+            observed.record,
+            observed.state,
+            size=size,
+            add=add,
+            request=request,
+            more=more,
         )
         plan = wanted()
         if any(creation.shape.gpu_profiles for creation in plan.create):
@@ -143,6 +154,7 @@ def result(controller: Controller, observed: Observation, plan: Plan, report: Re
         "changed": report.changed,
         "plan": plan.as_dict(),
         "plan_lines": plan.lines(),
+        "target_from": wishes.origin(controller.spec, observed.record),
         "target": plan.target if observed.record is None or observed.record.target is None else observed.record.target,
         "created": sorted(report.created),
         "removed": sorted(report.removed),
@@ -167,11 +179,11 @@ def status(site: Site, fleet: str | None = None) -> dict[str, Any]:
         return {
             "schema": 1,
             "site": site.name,
-            "fleets": [_fleet_status(Controller(session, spec).observe(), spec.name) for spec in specs],
+            "fleets": [_fleet_status(Controller(session, spec).observe(), spec) for spec in specs],
         }
 
 
-def _fleet_status(observed: Observation, name: str) -> dict[str, Any]:
+def _fleet_status(observed: Observation, spec: FleetSpec) -> dict[str, Any]:
     record = observed.record
     request = record.requests[0] if record and record.requests else None
     servers = [
@@ -200,8 +212,9 @@ def _fleet_status(observed: Observation, name: str) -> dict[str, Any]:
         if m.role == LOADBALANCER
     ]
     return {
-        "name": name,
+        "name": spec.name,
         "target": record.target if record else None,
+        "target_from": wishes.origin(spec, record),
         "servers": servers,
         "balancers": balancers,
         "request": request,

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from fleet.ansible.run import Run
 
 #: Extra variables of a run → option of ``fleet_server``.
-RUN_ONLY = {"fleet_size": "size", "fleet_add": "add", "fleet_confirm": "confirm"}
+RUN_ONLY = {
+    "fleet_size": "size",
+    "fleet_add": "add",
+    "fleet_confirm": "confirm",
+    "fleet_more": "more",
+    "fleet_request_id": "request_id",
+}
 #: Extra variables that count servers → the least that makes sense.
 COUNTS = {"fleet_size": 0, "fleet_add": 1}
 

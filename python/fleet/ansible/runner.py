@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 KEEP_RUNS = 20
+WAITS = "s left): waiting"  # the countdown of fleet.lease.waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Step:
     host: str
     play: str
     task: str
-    result: str  # ok | changed | failed | unreachable | skipped
+    result: str  # ok | changed | failed | unreachable | skipped | waiting
     seconds: float
     message: str = ""
 
@@ -153,6 +154,9 @@ class _Handler:
         self._on_step = on_step
 
     def __call__(self, event: Mapping[str, Any]) -> bool:
+        if event.get("event") == "verbose" and WAITS in (line := str(event.get("stdout", ""))) and self._on_step:
+            self._on_step(Step("", "", line.strip(), "waiting", 0.0))
+            return True
         result = self.RESULTS.get(str(event.get("event")))
         if result is None:
             return True

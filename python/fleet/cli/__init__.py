@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from fleet import __version__
-from fleet.cli import adopt, ask, gpu, lab, resize, retry, scale, show
+from fleet.cli import adopt, ask, gpu, lab, lease, resize, retry, scale, show
 
 
 @click.group(
@@ -34,6 +34,9 @@ for command in (
     scale.destroy,
     adopt.adopt,
     adopt.disown,
+    lease.lease,
+    lease.record,
+    lease.requests,
     ask.ask,
     ask.infer,
     show.inventory,

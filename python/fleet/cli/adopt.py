@@ -10,7 +10,7 @@ from rich.markup import escape
 from fleet import adopt as adopting
 from fleet import service
 from fleet.cli import playbook
-from fleet.cli.common import Choice, guarded, out, site_options
+from fleet.cli.common import Choice, guarded, out, site_options, wait_option
 from fleet.cli.scale import _consent, check_option, json_option, verbose_option, yes_option
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @check_option
 @json_option
 @yes_option
+@wait_option
 @verbose_option
 @guarded
 def adopt(
@@ -55,6 +56,7 @@ def adopt(
 @check_option
 @json_option
 @yes_option
+@wait_option
 @verbose_option
 @guarded
 def disown(

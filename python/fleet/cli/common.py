@@ -77,6 +77,24 @@ def site_options(command: F) -> F:
     )
 
 
+def wait_option(command: F) -> F:
+    """Add ``--wait``; ``playbook.run`` hands it to the run."""
+
+    def keep(context: click.Context, _: click.Parameter, seconds: float | None) -> None:
+        context.meta["fleet.wait"] = seconds
+
+    return click.option(
+        "--wait",
+        is_flag=False,
+        flag_value=-1.0,
+        type=float,
+        metavar="[SECONDS]",
+        expose_value=False,
+        callback=keep,
+        help="Wait while another run holds the fleet's lease, so long at most (--wait=600) or as long as it takes (--wait).",
+    )(command)
+
+
 def guarded(command: F) -> F:
     """Errors become one sentence on stderr and contract.md's exit code; never a traceback."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+import click
 from rich.markup import escape
 
 from fleet.ansible.runner import Outcome, Step, run_playbook
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
     from fleet.progress import Event
 
 QUIET_SECONDS = 0.15  # includes, asserts and add_host say nothing to a reader
-MARKS = {"ok": "[green]✓[/]", "changed": "[yellow]●[/]", "failed": "[red]✗[/]", "unreachable": "[red]✗[/]"}
+MARKS = {
+    "ok": "[green]✓[/]",
+    "changed": "[yellow]●[/]",
+    "failed": "[red]✗[/]",
+    "unreachable": "[red]✗[/]",
+    "waiting": "[yellow]…[/]",
+}
 
 
 def run(
@@ -40,7 +47,7 @@ def run(
     outcome = run_playbook(
         playbook,
         inventory=choice.folder(),
-        extra_vars={"fleet": fleet, **extra_vars},
+        extra_vars={"fleet": fleet, **_waiting(), **extra_vars},
         check=check,
         verbosity=verbosity,
         on_step=show,
@@ -54,6 +61,13 @@ def run(
     if outcome.exit_code:
         sys.exit(outcome.exit_code)
     return outcome
+
+
+def _waiting() -> dict[str, float]:
+    """What ``--wait`` said, for the run's first task."""
+    context = click.get_current_context(silent=True)
+    seconds = context.meta.get("fleet.wait") if context else None
+    return {} if seconds is None else {"fleet_wait": seconds}
 
 
 def _print_progress(event: Event, seconds: float) -> None:

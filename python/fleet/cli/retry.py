@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from fleet.cli import playbook
-from fleet.cli.common import Choice, guarded, site_options
+from fleet.cli.common import Choice, guarded, site_options, wait_option
 from fleet.cli.scale import check_option, json_option, verbose_option
 
 
@@ -14,6 +14,7 @@ from fleet.cli.scale import check_option, json_option, verbose_option
 @site_options
 @check_option
 @json_option
+@wait_option
 @verbose_option
 @guarded
 def retry(names: tuple[str, ...], site_name: str | None, fleet: str | None, *, check: bool, as_json: bool, verbose: int) -> None:

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from fleet import service
 from fleet.cli import playbook
-from fleet.cli.common import Choice, guarded, interactive, out, site_options
+from fleet.cli.common import Choice, guarded, interactive, out, site_options, wait_option
 from fleet.cli.gpu import room_options
 from fleet.errors import NotConfirmedError, UsageError
 
@@ -21,17 +21,22 @@ verbose_option = click.option("-v", "--verbose", count=True, help="More of Ansib
 
 @click.command("add-vm", epilog="Example: fleet add-vm --count 2")
 @click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="How many servers on top of the target.")
+@click.option("--more", is_flag=True, help="On top of a request that is still open, instead of finishing that one.")
+@click.option("--request-id", metavar="ID", help="The same id never adds twice, also long after; another id is another request.")
 @room_options
 @site_options
 @check_option
 @json_option
+@wait_option
 @verbose_option
 @guarded
 def add_vm(
     count: int,
+    request_id: str | None,
     site_name: str | None,
     fleet: str | None,
     *,
+    more: bool,
     partial: bool,
     allow_possible: bool,
     check: bool,
@@ -40,6 +45,8 @@ def add_vm(
 ) -> None:
     """Add servers: clone, configure, let each answer an inference, put it behind the balancers."""
     asked = {"fleet_add": count, **_terms(partial=partial, allow_possible=allow_possible)}
+    asked |= {"fleet_more": True} if more else {}
+    asked |= {"fleet_request_id": request_id} if request_id else {}
     playbook.run(Choice(site_name, fleet), "scale_out", asked, check=check, verbosity=verbose, as_json=as_json)
 
 
@@ -55,6 +62,7 @@ def _terms(*, partial: bool, allow_possible: bool) -> dict[str, Any]:
 @check_option
 @json_option
 @yes_option
+@wait_option
 @verbose_option
 @guarded
 def scale(
@@ -88,6 +96,7 @@ def scale(
 @check_option
 @json_option
 @yes_option
+@wait_option
 @verbose_option
 @guarded
 def remove_vm(
@@ -142,6 +151,7 @@ def _retire(
 @check_option
 @json_option
 @yes_option
+@wait_option
 @verbose_option
 @guarded
 def destroy(site_name: str | None, fleet: str | None, *, check: bool, as_json: bool, yes: bool, verbose: int) -> None:

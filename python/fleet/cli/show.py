@@ -18,6 +18,7 @@ from fleet.cli.common import Choice, guarded, out, print_json, site_options
 from fleet.cli.gpu import room_options
 from fleet.controller import FirstBoot
 from fleet.room import Terms
+from fleet.wishes import origin_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,10 +49,11 @@ def plan(
         terms = Terms(partial=partial, allow_possible=allow_possible)
         answer = service.present(controller, FirstBoot("", ()), size=size, add=add, terms=terms, check=True)
     if as_json:
-        print_json({"schema": 1, **answer["plan"], "changes": answer["changed"]})
+        print_json({"schema": 1, **answer["plan"], "changes": answer["changed"], "target_from": answer["target_from"]})
         return
     for line in answer["plan_lines"]:
         out.print(escape(line))
+    out.print(f"[dim]{escape(origin_line(answer['target'], answer['target_from']))}[/]")
     if not answer["changed"]:
         out.print("nothing to do")
 
@@ -74,6 +76,7 @@ def _print_fleet(entry: Mapping[str, Any]) -> None:
     target = "not scaled out yet" if entry["target"] is None else f"target {entry['target']}"
     ready = sum(server["state"] == "ready" for server in entry["servers"])
     out.print(f"[bold]{escape(entry['name'])}[/]: {target}, {ready} of {len(entry['servers'])} servers ready")
+    out.print(f"[dim]{escape(origin_line(entry['target'], entry['target_from']))}[/]")
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
     for title in ("name", "role", "state", "address", "host", "GPU"):
         table.add_column(title, no_wrap=True)

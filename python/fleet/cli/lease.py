@@ -1,0 +1,118 @@
+"""Commands about who changes a fleet: lease, record, requests."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+from rich.markup import escape
+
+from fleet import claims, service
+from fleet import lease as leases
+from fleet.cli.common import Choice, guarded, interactive, out, print_json, site_options
+from fleet.errors import NotConfirmedError
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+
+
+@click.group("lease", epilog="Examples: fleet lease show · fleet lease break --fleet demo --yes")
+def lease() -> None:
+    """Who changes a fleet now; end the lease of a run that is stuck."""
+
+
+@lease.command("show", epilog="Example: fleet lease show --fleet demo --json")
+@site_options
+@json_option
+@guarded
+def lease_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
+    """Show who holds the fleet's lease, since when and until when."""
+    choice = Choice(site_name, fleet)
+    name = choice.fleet_name()
+    held = claims.look(str(choice.folder()), name)
+    if as_json:
+        print_json({"schema": 1, "fleet": name, "lease": leases.to_dict(held) if held else None})
+        return
+    out.print(escape(f"{leases.held_by(name, held)}." if held else f"Nobody changes fleet {name}: its lease is free."))
+
+
+@lease.command("break", epilog="Example: fleet lease break --fleet demo --yes")
+@site_options
+@json_option
+@click.option("--yes", is_flag=True, help="Consent without being asked.")
+@guarded
+def lease_break(site_name: str | None, fleet: str | None, *, as_json: bool, yes: bool) -> None:
+    """End the lease of another run, which then stops before its next change. The lease of a dead run ends by itself."""
+    choice = Choice(site_name, fleet)
+    name = choice.fleet_name()
+    if not yes:
+        held = claims.look(str(choice.folder()), name)
+        if held:
+            out.print(escape(f"{leases.held_by(name, held)}."))
+        if not interactive():
+            raise NotConfirmedError(f"The lease of fleet {name} was left as it is: consent with --yes.")
+        if click.prompt(f"Type the fleet's name to end its lease ({name})", default="", show_default=False) != name:
+            raise NotConfirmedError(f"The lease of fleet {name} was left as it is.")
+    broken = claims.end(str(choice.folder()), name)
+    if as_json:
+        print_json({"schema": 1, "fleet": name, "broken": broken})
+        return
+    out.print(f"The lease of fleet {name} is free now." if broken else f"Nobody held the lease of fleet {name}.")
+
+
+@click.group("record", epilog="Examples: fleet record show --fleet demo · fleet record check --json")
+def record() -> None:
+    """What vCenter keeps of a fleet beside its VMs: target, requests, lease."""
+
+
+@record.command("show", epilog="Example: fleet record show --json")
+@site_options
+@json_option
+@guarded
+def record_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
+    """Print the fleet's record as it is, also when it cannot be understood."""
+    choice = Choice(site_name, fleet)
+    name = choice.fleet_name()
+    shown = claims.record_text(str(choice.folder()), name)
+    if as_json:
+        print_json({"schema": 1, "fleet": name, "record": shown})
+        return
+    out.print(escape(shown if shown is not None else f"Fleet {name} has no record: nothing was scaled out yet."))
+
+
+@record.command("check", epilog="Example: fleet record check --fleet demo")
+@site_options
+@json_option
+@guarded
+def record_check(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
+    """Say what is wrong with the fleet's record; exit code 1 if anything is. Changes nothing."""
+    choice = Choice(site_name, fleet)
+    name = choice.fleet_name()
+    wrong = claims.check(str(choice.folder()), name)
+    if as_json:
+        print_json({"schema": 1, "fleet": name, "wrong": wrong})
+    else:
+        for line in wrong or [f"The record of fleet {name} is sound."]:
+            out.print(escape(line))
+    sys.exit(1 if wrong else 0)
+
+
+@click.command("requests", epilog="Example: fleet requests --fleet demo")
+@site_options
+@json_option
+@guarded
+def requests(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
+    """Show the requests for more servers that are not fulfilled yet; the next add-vm finishes them."""
+    choice = Choice(site_name, fleet)
+    name = choice.fleet_name()
+    with service.open_fleet(str(choice.folder()), name) as controller:
+        found = controller.observe().record
+    opened: list[dict[str, Any]] = list(found.requests) if found else []
+    if as_json:
+        print_json({"schema": 1, "fleet": name, "requests": opened})
+        return
+    for one in opened:
+        named = f" (id {one['id']})" if one.get("id") else ""
+        out.print(escape(f"from {one.get('from')} to {one.get('to')} servers, by {one.get('by')} at {one.get('at')}{named}"))
+    if not opened:
+        out.print(f"Fleet {name} has no open request.")

@@ -1,0 +1,233 @@
+"""Two runs never change one fleet: many processes race, owners die, leases end and are broken, runs fail."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from pyVmomi import vim
+
+from fleet import claims, leasing
+from fleet.errors import FleetError, LeaseError
+from fleet.keeper import Keeper
+from fleet.leasing import Waiting
+from fleet.owner import this_owner
+from fleet.vsphere import record as records
+from fleet.vsphere.session import connect
+
+from .conftest import BIN, ROOT, done, fleet_of
+
+RACERS = 16
+RACER = Path(__file__).with_name("racer.py")
+ELSEWHERE = replace(this_owner("scale_out.yml"), user="anna", host="ops1", process=None)
+
+
+@contextlib.contextmanager
+def session_of(site):
+    here = site.load()
+    with connect(here.endpoint()) as session:
+        yield session, here.fleet("demo")
+
+
+def held(site, run="theirs", ttl=3600.0, who=ELSEWHERE):
+    """Somebody else, somewhere else, holds the lease."""
+    with session_of(site) as (session, spec):
+        return leasing.acquire(session, spec, run, who, ttl=ttl)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["a new fleet", "a known fleet"])
+def test_of_many_processes_exactly_one_wins(site, known):
+    if known:
+        site.grown()
+    racers = [
+        subprocess.Popen([sys.executable, RACER, site.file, "demo"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(RACERS)
+    ]
+    try:
+        assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * RACERS
+        for racer in racers:
+            racer.stdin.write("\n")
+            racer.stdin.flush()
+        told = [racer.stdout.readline().strip() for racer in racers]
+    finally:
+        for racer in racers:
+            racer.kill()
+            racer.communicate()
+    assert told.count("won") == 1, told
+    winner = racers[told.index("won")].pid
+    assert all(f"process {winner})" in one and "being changed by" in one for one in told if one != "won"), told
+    assert site.record().lease["owner"]["process"]["pid"] == winner
+    site.present()  # the winner is dead by now, on this very machine: nobody waits for it
+    assert site.record().lease is None
+
+
+def test_a_lost_swap_is_decided_anew(site):
+    """Somebody writes the record between our look and our write."""
+    site.grown()
+    with session_of(site) as (session, spec), site.control.quiet():
+        hold = site.control.hold("before", method="ReconfigVM_Task")
+        taken = []
+        mine = threading.Thread(target=lambda: taken.append(held(site, "mine")))
+        mine.start()
+        site.control.await_hold(hold)
+        vm = records.find_record(session, spec.name)
+        site.control.clear_holds()
+        records.update_record(session, vm, lambda now: replace(now, highest=now.highest + 5))
+        mine.join()
+    assert (taken[0].run, site.record().lease["run"], site.record().highest >= 6) == ("mine", "mine", True)
+
+
+def test_a_holder_elsewhere_is_told_of_and_left_alone(site):
+    site.grown()
+    held(site)
+    with pytest.raises(LeaseError, match=r"anna on ops1 \(scale_out.yml, unknown process\), since 20.* ends at 20"):
+        site.present()
+    mark = site.control.last()
+    told = site.fleet("add-vm")
+    assert (told.code, "anna on ops1" in told.err) == (4, True), told.text
+    assert site.writes(mark) == []
+    assert site.fleet("add-vm", "--check").code == 0, "check mode takes no lease"
+    assert "anna on ops1" in site.fleet("lease", "show").out
+    assert site.fleet("lease", "break").code == 5
+    assert site.fleet("lease", "break", "--yes", "--json").json()["broken"] is True
+    assert site.fleet("lease", "show", "--json").json()["lease"] is None
+
+
+def test_an_ended_lease_is_waited_for_with_a_countdown(site):
+    site.grown()
+    lines = []
+    held(site, ttl=5.0)
+    with session_of(site) as (session, spec):
+        leasing.acquire(session, spec, "mine", this_owner("test"), wait=Waiting(60, lines.append))
+    assert "anna on ops1" in lines[0]
+    assert "waiting, giving up in 60 s" in lines[0]
+    with pytest.raises(LeaseError, match="lost the lease"), session_of(site) as (session, spec):
+        leasing.require(session, spec, "theirs")
+
+
+def test_a_broken_lease_stops_the_old_run_before_its_next_writes(site):
+    site.grown()
+    member = site.members()["demo-001"].vm.moid
+    with site.hold() as controller:
+        assert claims.end(str(site.file), "demo")
+        mark = site.control.last()
+        with pytest.raises(LeaseError, match="fleet lease break"):
+            controller.write_keys({member: {"state": "draining"}})
+    assert site.writes(mark) == []
+    with site.hold() as controller:
+        claims.end(str(site.file), "demo")
+        held(site)
+        mark = site.control.last()
+        with pytest.raises(LeaseError, match="anna on ops1"):
+            controller.write_record(replace(site.record(), target=4))
+    assert site.writes(mark) == []
+    assert site.record().lease["run"] == "theirs", "what somebody else took is not given back by us"
+    assert site.members()["demo-001"].state == "ready"
+
+
+def test_it_is_renewed_while_the_run_lives(site):
+    site.grown()
+    here = site.load()
+    before = held(site, "mine", ttl=2.0)
+    keeper = Keeper(lambda: connect(here.endpoint()), here.fleet("demo"), "mine", every=0.1, ttl=2.0)
+    mark = site.control.last()
+    keeper.start()
+    while len(site.changes(mark)) + len(site.writes(mark)) < 3:
+        pass
+    assert site.record().lease["run"] == "mine"
+    assert site.record().lease["expires"] > claims.leases.to_dict(before)["expires"]
+    keeper.close()
+    assert site.record().lease is None
+
+
+def play(tmp_path, *tasks):
+    """A playbook of somebody's own that takes the lease as ours do."""
+    book = tmp_path / "play" / "own.yml"
+    book.parent.mkdir(exist_ok=True)
+    lease = {"ansible.builtin.import_playbook": str(ROOT / "playbooks" / "plays" / "lease.yml")}
+    book.write_text(yaml.safe_dump([lease, {"hosts": "fleets", "gather_facts": False, "tasks": list(tasks)}]))
+    return str(book)
+
+
+def test_a_failed_run_gives_it_back(site, tmp_path):
+    site.grown()
+    told = site.ansible("ansible-playbook", play(tmp_path, {"ansible.builtin.fail": {"msg": "on purpose"}}))
+    assert "on purpose" in told.text
+    assert site.record().lease is None
+
+
+def test_it_is_taken_under_ansible_runners_environment(site, tmp_path):
+    """It hides callback plugins that ansible.cfg wires; those beside the playbooks load all the same."""
+    site.grown()
+    told = site.ansible(
+        "ansible-playbook", "playbooks/scale_out.yml", "-e", "fleet_size=1", ANSIBLE_CALLBACK_PLUGINS=str(tmp_path)
+    )
+    assert "is not loaded" not in told.text
+    assert told.code == 0, told.text
+    assert site.record().lease is None
+
+
+def test_without_the_callback_plugin_nothing_is_taken(site, tmp_path):
+    site.grown()
+    mark = site.control.last()
+    task = {"fleet_lease": {}}
+    book = tmp_path / "alone.yml"
+    book.write_text(yaml.safe_dump([{"hosts": "fleets", "gather_facts": False, "tasks": [task]}]))
+    told = site.ansible("ansible-playbook", str(book), ANSIBLE_CALLBACK_PLUGINS=str(tmp_path))
+    assert (told.code, "is not loaded" in told.text) == (2, True), told.text
+    assert site.writes(mark) == []
+
+
+def test_two_playbooks_at_the_same_moment(site):
+    site.grown()
+    command = [str(BIN / "fleet"), "add-vm", "--site", str(site.folder)]
+    with site.control.quiet():
+        hold = site.control.hold("before", method="CloneVM_Task")
+        first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT)
+        try:
+            assert site.control.await_hold(hold).state == "waiting"
+            second = site.fleet("scale", "--size", "2")
+            assert (second.code, "(scale_out.yml, process" in second.err) == (4, True), second.text
+        finally:
+            first.kill()
+            first.communicate()
+
+
+@pytest.mark.parametrize("content", ["", "not json", '{"version":9,"target":1}', '{"version":1,"target":1,"lease":"mine"}'])
+def test_a_record_that_is_not_understood_stops_everything_and_stays(site, content):
+    site.grown()
+    spec = vim.vm.ConfigSpec(extraConfig=[vim.option.OptionValue(key="fleet.record", value=content)])
+    done(site.vm("fleets/demo/demo-state").Reconfigure(spec))
+    mark = site.control.last()
+    with pytest.raises(FleetError, match="left as it is"):
+        site.present()
+    checked = site.fleet("record", "check")
+    assert (checked.code, "left as it is" in checked.out) == (1, True), checked.text
+    assert site.fleet("record", "show").code == 0
+    assert site.writes(mark) == []
+
+
+def test_a_strangers_vm_of_the_records_name(site):
+    site.write({"demo": fleet_of("demo", folder="others")})
+    site.control.add_vm("demo-state", cluster="infra", folder="others", power="off")
+    with pytest.raises(FleetError, match="no record of this fleet"):
+        site.present()
+    assert "is not the record of fleet demo" in site.fleet("record", "check").out
+
+
+def test_requests_and_where_the_target_comes_from(site):
+    site.grown()
+    site.present(add=1, request_id="ticket-7")
+    (one,) = site.fleet("requests", "--json").json()["requests"]
+    assert (one["id"], one["from"], one["to"]) == ("ticket-7", 1, 2)
+    site.mark_ready()
+    assert site.fleet("requests", "--json").json()["requests"] == []
+    assert not site.present(add=1, request_id="ticket-7")["changed"], "the same id never adds twice"
+    assert "git starts at 1 (0 to 4); target 2 set by" in site.fleet("plan").out
+    assert site.fleet("record", "check").code == 0

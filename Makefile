@@ -34,7 +34,7 @@ test-unit: ## the pure core
 
 .PHONY: test-integration
 test-integration: ## real protocols on loopback, vCenter without containers
-	@$(BIN)/pytest tests/integration -q
+	@$(BIN)/pytest tests/integration -q -n 2 --dist worksteal --durations=15
 
 .PHONY: molecule
 molecule: ## every scenario on one lab

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 KEEP_RUNS = 20
+KEEP_S = 86400.0
 WAITS = "s left): waiting"  # the countdown of fleet.lease.waiting
 
 
@@ -124,7 +125,9 @@ def _run_folder(root: Path, name: str) -> Path:
     runs.mkdir(parents=True, exist_ok=True)
     folder = runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{os.getpid()}"
     folder.mkdir(mode=0o700)
-    old = sorted(path for path in runs.iterdir() if path.is_dir())[:-KEEP_RUNS]
+    # A young one may belong to a run that is still under way, beside this one.
+    young = time.time() - KEEP_S
+    old = [path for path in sorted(runs.iterdir())[:-KEEP_RUNS] if path.is_dir() and path.stat().st_mtime < young]
     for path in old:
         _remove_tree(path)
     return folder

@@ -43,6 +43,11 @@ molecule: ## every scenario on one lab
 molecule-%: ## one scenario
 	@tests/molecule.sh $*
 
+.PHONY: test-kill-all
+test-kill-all: lab-up ## a run killed at every write in vCenter, on container VMs (an hour or more; not in CI)
+	@$(BIN)/python molecule/killed_anywhere/drive.py --all
+	@FLEET_SITE=molecule/inventory FLEET_NAME=killed-anywhere fleet destroy --yes
+
 .PHONY: bench-inventory bench-clone bench-configure bench-balancer
 bench-inventory: setup ## read all VMs: in bulk, against VM after VM (docs/figures.md)
 	@$(BIN)/python bench/inventory.py $(ARGS)

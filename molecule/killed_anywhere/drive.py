@@ -41,7 +41,7 @@ BEGUN = time.monotonic()
 
 def say(text: str) -> None:
     """One line, with the seconds since the beginning."""
-    print(f"{time.monotonic() - BEGUN:5.0f} s  {text}", flush=True)  # noqa: T201
+    print(f"{time.monotonic() - BEGUN:5.0f} s  {text}", flush=True)
 
 
 def compare(what: str, wanted: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ while not stop.exists() and time.monotonic() < deadline:
         connection.request("POST", "/v2/models/echo/infer", body)
         answer = connection.getresponse()
         text = answer.read()
-        if answer.status == 200:  # noqa: PLR2004
+        if answer.status == 200:
             versions[json.loads(text)["model_version"]] += 1
         else:
             failures[f"{answer.status} {text[:200]!r}"] += 1

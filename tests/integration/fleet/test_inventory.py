@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from .conftest import BALANCER, MODEL, SLICE, Site, fleet_of, hand_made_clone, running
+from .role import USER
 
 FIELDS = {
     *("name", "role", "server", "state", "reason", "moid", "uuid", "power", "address", "addresses", "host", "cluster"),
@@ -138,7 +139,7 @@ def one_sentence(told, *words):
 
 def test_a_wrong_password(site):
     (site.secrets / "password").write_text("wrong")
-    one_sentence(site.ansible("ansible-inventory", "--list"), "wrong user name or password", site.vcenter.user)
+    one_sentence(site.ansible("ansible-inventory", "--list"), "wrong user name or password", USER)
 
 
 def test_an_unreachable_vcenter(site):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,14 +26,17 @@ class Echo(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     def __init__(self) -> None:
         self.count, self.refuse, self.distort = 0, 0, 0
+        self.lock = threading.Lock()
 
     def ModelInfer(self, request, context):  # noqa: N802  Triton's name
-        self.count += 1
-        context.send_initial_metadata((("x-fleet-server", f"demo-00{self.count % 2 + 1}"),))
-        if self.refuse and self.count % self.refuse == 0:
+        with self.lock:
+            self.count += 1
+            number = self.count  # this request's own: four threads answer
+        context.send_initial_metadata((("x-fleet-server", f"demo-00{number % 2 + 1}"),))
+        if self.refuse and number % self.refuse == 0:
             context.abort(grpc.StatusCode.UNAVAILABLE, "no server is available")
         answer = list(request.raw_input_contents)
-        if self.distort and self.count % self.distort == 0:
+        if self.distort and number % self.distort == 0:
             answer = [b"?" * 4]
         return service_pb2.ModelInferResponse(model_name=request.model_name, raw_output_contents=answer)
 

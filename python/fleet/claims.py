@@ -14,7 +14,7 @@ from fleet.errors import FleetError
 from fleet.keeper import Keeper
 from fleet.model import RECORD, RECORD_KEY
 from fleet.owner import this_owner
-from fleet.plan import plan_present
+from fleet.planning import plan_present
 from fleet.scale_out import find_place
 from fleet.site import load_site
 from fleet.vsphere import find

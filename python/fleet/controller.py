@@ -1,6 +1,6 @@
 """One fleet in one vCenter: what there is of it, and the small writes that every change shares.
 
-Between observing and changing stands ``fleet.plan``. ``fleet.scale_out`` and ``fleet.scale_in`` make the changes of a plan in
+Between observing and changing stands ``fleet.planning``. ``fleet.scale_out`` and ``fleet.scale_in`` make the changes of a plan in
 batches; whatever fails for one VM is told in their report and leaves the others alone.
 """
 

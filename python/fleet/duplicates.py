@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fleet import plan as planning
+from fleet import planning
 from fleet.record import Record
 from fleet.vsphere.tasks import Outcome
 

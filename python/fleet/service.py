@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fleet import allotment, scale_in, scale_out, trust, wishes
-from fleet import plan as planning
+from fleet import allotment, planning, scale_in, scale_out, trust, wishes
 from fleet.addresses import in_url
 from fleet.controller import Controller, FirstBoot, Limits, Observation
 from fleet.model import LOADBALANCER, TRITON
+from fleet.plan import Plan
 from fleet.record import Record
 from fleet.report import Report
 from fleet.room import STRICT
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from fleet.gpu.model import GpuSite
     from fleet.model import FleetSpec
-    from fleet.plan import Plan
     from fleet.room import Terms
     from fleet.site import Site
 
@@ -96,7 +95,7 @@ def observe(controller: Controller) -> dict[str, Any]:
     """The members as they are, in the shape of every other answer; nothing is planned."""
     observed = controller.observe()
     record = observed.record or Record(target=None)
-    plan = planning.Plan(controller.spec.name, record.target, record.target or 0, record)
+    plan = Plan(controller.spec.name, record.target, record.target or 0, record)
     return result(controller, observed, plan, Report())
 
 

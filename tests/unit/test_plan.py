@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet import plan as planning
+from fleet import planning
 from fleet.errors import NoRoomError, UsageError
 from fleet.model import LOADBALANCER, TRITON, FleetSpec, FleetState, Member, Shape, Size, Vm
 from fleet.record import Record

@@ -11,7 +11,7 @@ from ansible.utils.vars import load_extra_vars
 
 from fleet import claims
 from fleet.ansible import run
-from fleet.ansible.origin import module_arguments
+from fleet.ansible.origin import check_one_fleet, module_arguments
 from fleet.errors import FleetError, UsageError
 from fleet.leasing import Waiting
 
@@ -42,6 +42,7 @@ class ActionModule(ActionBase):
                 "This run cannot hold a lease: the callback plugin playbooks/callback_plugins/fleet_lease.py is not loaded. Run "
                 "playbooks that lie in playbooks/, or wire it with this project's ansible.cfg (callback_plugins)."
             )
+        check_one_fleet(task_vars.get("groups", {}), task_vars.get("inventory_hostname", ""))
         given = {name: options[name] for name in ("site_file", "fleet") if options[name]}
         place = module_arguments(given, task_vars, load_extra_vars(self._loader), run_only=False)
         if options["state"] == "kept":

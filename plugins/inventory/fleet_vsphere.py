@@ -70,9 +70,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
 
     def parse(self, inventory, loader, path, cache=True):
         super().parse(inventory, loader, path, cache)
-        self._read_config_data(path)
         try:
-            site = load_site(path)
+            site = load_site(path)  # before Ansible reads the file: what is wrong in it is one sentence here
+            self._read_config_data(path)
             self.inventory.set_variable("all", "fleet_site_dir", str(site.path.parent))
             if (key := key_path(site.name)).exists():  # the weakest of all places: any group_vars of the site win
                 self.inventory.set_variable("all", "ansible_ssh_private_key_file", str(key))

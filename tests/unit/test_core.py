@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fleet import hostvars
 from fleet.addresses import guest_addresses
-from fleet.ansible.origin import module_arguments
+from fleet.ansible.origin import check_one_fleet, module_arguments
 from fleet.errors import FleetError, UsageError
 from fleet.firstboot import guestinfo
 from fleet.model import Devices, GuestNic, Nic, Vm, member_uuid
@@ -128,6 +128,26 @@ def test_a_run_may_change_the_size_and_an_inventory_may_not() -> None:
         module_arguments({}, {**HOST, "fleet_size": 3}, {}, run_only=True)
     with pytest.raises(UsageError, match="logical host"):
         module_arguments({}, {}, {}, run_only=True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("fleet_szie", "fleet_size"), ("fleet_ad", "fleet_add"), ("fleet_conform", "fleet_confirm")]
+)
+def test_a_mistyped_variable_is_not_ignored(typed: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=rf"-e {typed} .* did you mean {meant}\?"):
+        module_arguments({}, HOST, {typed: 4}, run_only=True)
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    own = {"fleet": "demo", "fleet_site": "x", "fleet_size": 2, "triton_server_image": "y", "fleet_wait": 5, "size": 3}
+    assert module_arguments({}, HOST, own, run_only=True)["size"] == 2
+
+
+def test_a_run_is_for_one_fleet() -> None:
+    check_one_fleet({"run_fleet": ["fleet@demo"]}, "fleet@demo")
+    check_one_fleet({}, "fleet@demo")
+    with pytest.raises(UsageError, match="has worked on fleet@demo and goes on with fleet@other"):
+        check_one_fleet({"run_fleet": ["fleet@demo"]}, "fleet@other")
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from fleet.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from fleet.ansible.run import Run
 
@@ -21,6 +22,10 @@ RUN_ONLY = {
 }
 #: Extra variables that count servers → the least that makes sense.
 COUNTS = {"fleet_size": 0, "fleet_add": 1}
+#: What else a run may say.
+OTHERS = ("fleet_wait", "fleet_max_remove", "fleet_max_unavailable", "fleet_partial", "fleet_allow_possible")
+#: Names that look like these and are none of them.
+ALIKE = ("fleet_site", "fleet_site_dir", "fleet_site_file")
 
 
 def module_arguments(
@@ -49,6 +54,7 @@ def module_arguments(
                 f"{variable} is set in the inventory or in a play, and it may only be an extra variable of one run "
                 f"(-e {variable}=...): remove it there; the wanted size lives in fleet.yml and the fleet's record."
             )
+    _check_spelling(extra_vars)
     for variable, least in COUNTS.items():
         value = str(extra_vars.get(variable, least)).strip()
         if not (value.isdecimal() and int(value) >= least):
@@ -64,3 +70,27 @@ def module_arguments(
             "This play runs on a host that is no fleet's logical host (fleet@NAME): use the fleet_vsphere inventory of a site."
         )
     return completed
+
+
+def _check_spelling(extra_vars: Iterable[str]) -> None:
+    known = (*RUN_ONLY, *OTHERS)
+    for variable in extra_vars:
+        if variable not in (*known, *ALIKE) and (meant := get_close_matches(variable, known, n=1, cutoff=0.85)):
+            raise UsageError(f"-e {variable} is nothing that a run knows, and nothing was done: did you mean {meant[0]}?")
+
+
+def check_one_fleet(groups: Mapping[str, Iterable[str]], host: str) -> None:
+    """A run is for one fleet: its groups ``run_...`` would mix the members of two.
+
+    Args:
+        groups: Ansible's groups, by name.
+        host: the logical host that the run takes up now.
+
+    Raises:
+        UsageError: the run has worked on another fleet before.
+    """
+    if others := set(groups.get("run_fleet", ())) - {host}:
+        raise UsageError(
+            f"This run has worked on {', '.join(sorted(others))} and goes on with {host}: run the playbook once for each fleet "
+            f"(-e fleet=NAME), or its members would be mixed."
+        )

@@ -158,8 +158,8 @@ def test_a_mistyped_key(site):
 
 
 def test_a_site_that_is_not_yaml(site):
-    site.file.write_text("fleets: [")
-    assert site.ansible("ansible-inventory", "--list").code != 0
+    site.file.write_text("plugin: fleet_vsphere\nvcenter: {host: x\n  bad: [\n")
+    one_sentence(site.ansible("ansible-inventory", "--list"), "is not YAML", "line 2")
 
 
 def test_the_number_of_calls_does_not_grow_with_the_vms(vcenter_program, tmp_path):

@@ -14,7 +14,7 @@ from fleet.record import Record
 from fleet.room import STRICT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from fleet.gpu.model import GpuSite
     from fleet.gpu.placement import Placement
@@ -127,8 +127,9 @@ def plan_drain(
     servers = [m for m in state.of_role(TRITON) if m.confirmed]
     draining = [m for m in servers if m.state == "draining"]
     serving = [m for m in servers if m.state != "draining"]
+    gone = _gone(spec, record, state, names)
     if names:
-        chosen = _named(spec, servers, names)
+        chosen = _named(spec, servers, [name for name in names if name not in gone])
     else:
         if size is not None:
             wanted = max(len(servers) - size, 0)
@@ -156,11 +157,11 @@ def plan_drain(
         target=target,
         record=record if target == record.target else wishes.cancel(replace(record, target=target), state.now.isoformat()),
         drain=tuple(chosen),
-        notes=_unconfirmed_notes(state),
+        notes=(*gone.values(), *_unconfirmed_notes(state)),
     )
 
 
-def plan_remove(spec: FleetSpec, record: Record | None, state: FleetState, names: Iterable[str], *, drained: bool = True) -> Plan:
+def plan_remove(spec: FleetSpec, record: Record | None, state: FleetState, names: Sequence[str], *, drained: bool = True) -> Plan:
     """Destroy servers that are drained already; without ``drained`` (check mode, where nothing was) any of them.
 
     Raises:
@@ -174,7 +175,8 @@ def plan_remove(spec: FleetSpec, record: Record | None, state: FleetState, names
             raise UsageError(f"{member.name} is {member.state}, not draining: drain it first (scale_in.yml does both).")
     base = record or Record(target=None)
     target = spec.size.initial if base.target is None else base.target
-    return Plan(spec.name, base.target, target, base, remove=tuple(chosen), notes=_unconfirmed_notes(state))
+    notes = (*_gone(spec, record, state, names).values(), *_unconfirmed_notes(state))
+    return Plan(spec.name, base.target, target, base, remove=tuple(chosen), notes=notes)
 
 
 def plan_destroy(spec: FleetSpec, record: Record | None, state: FleetState) -> Plan:
@@ -270,6 +272,22 @@ def _named(spec: FleetSpec, servers: list[Member], names: Sequence[str]) -> list
         if name not in known:
             raise UsageError(f"{name} is no server of fleet {spec.name}; its servers are: {', '.join(sorted(known)) or 'none'}.")
     return [known[name] for name in dict.fromkeys(names)]
+
+
+def _gone(spec: FleetSpec, record: Record | None, state: FleetState, names: Sequence[str]) -> dict[str, str]:
+    """Of these names those that were servers of this fleet and are no more, each with a sentence.
+
+    The record is the evidence: it has the highest number that was ever given out, and no number is given out twice. So a
+    name of the fleet's own form, at or below it, without a VM, is done with; a removal that is repeated after a kill says so.
+    """
+    there = {member.name for member in state.members} | state.taken_names
+    highest = record.highest if record else 0
+    numbers = {name: int(match[1]) for name in names if (match := _NUMBER.search(name))}
+    return {
+        name: f"{name} is gone already: numbers up to {highest} were given out, and none is used again"
+        for name, number in numbers.items()
+        if 0 < number <= highest and name == f"{spec.name}-{number:03d}" and name not in there
+    }
 
 
 def _age(member: Member, order: str) -> int:

@@ -164,3 +164,30 @@ def test_a_retirement_killed_anywhere_takes_no_more_than_was_asked(
     plan = planning.plan_drain(SPEC, Record(target=target, highest=4), fleet(*servers), count=count)
     assert sorted(m.name for m in plan.drain) == sorted(gone)
     assert plan.target == min(target, serving + draining - len(gone))
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "gone"),
+    [
+        ("demo-002", (), True),
+        ("demo-004", (), False),  # no such number was ever given out
+        ("demo-000", (), False),
+        ("demo-2", (), False),  # not how this fleet spells its names
+        ("other-002", (), False),
+        ("demo-lb-002", (), False),
+        ("demo-002", ("demo-002",), False),  # somebody else's VM has that name
+    ],
+)
+def test_a_server_that_is_gone_is_told_from_one_that_never_was(name: str, taken: tuple[str, ...], *, gone: bool) -> None:
+    state = fleet(member("demo-001"), member("demo-003", state="draining"), taken=frozenset(taken))
+    record = Record(target=1, highest=3)
+    if not gone:
+        with pytest.raises(UsageError, match="is no server of fleet demo"):
+            planning.plan_drain(SPEC, record, state, names=[name])
+        return
+    plan = planning.plan_drain(SPEC, record, state, names=[name, "demo-003"])
+    assert ([m.name for m in plan.drain], plan.target) == (["demo-003"], 1)
+    assert plan.notes[0].startswith(f"{name} is gone already")
+    removal = planning.plan_remove(SPEC, record, state, [name, "demo-003"])
+    assert ([m.name for m in removal.remove], removal.notes) == (["demo-003"], plan.notes)
+    assert not planning.plan_drain(SPEC, record, state, names=[name]).changes

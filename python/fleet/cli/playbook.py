@@ -86,7 +86,7 @@ def _print_step(step: Step) -> None:
 
 def _summary(outcome: Outcome, result: Mapping[str, Any], *, check: bool) -> None:
     for line in result.get("plan_lines") or []:
-        if check or line[:1] in "+-~t":
+        if check or line[:1] in "+-~t ":  # changes, the target, notes
             out.print(f"  {escape(line)}")
     for name, reason in (result.get("failures") or {}).items():
         err.print(f"[red]✗ {escape(name)}[/]: {escape(reason)}")

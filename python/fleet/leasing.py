@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fleet import lease as leases
-from fleet import owner
+from fleet import leash, owner
 from fleet.errors import ConflictError, LeaseError
 from fleet.lease import TTL, Lease, Verdict
 from fleet.record import Record
@@ -144,8 +144,10 @@ def renew(session: Session, spec: FleetSpec, run: str, *, ttl: float = TTL) -> L
 def require(session: Session, spec: FleetSpec, run: str | None, *, ttl: float = TTL) -> None:
     """Make sure that a run holds the lease, and for a while yet: it is renewed when less than half of its time is left.
 
+    From then on this process does not outlive the run's own (``fleet.leash``).
+
     Raises:
-        LeaseError: it does not, or has none to begin with.
+        LeaseError: it does not, or has none to begin with, or is dead.
     """
     if run is None:
         raise LeaseError(
@@ -153,7 +155,10 @@ def require(session: Session, spec: FleetSpec, run: str | None, *, ttl: float = 
             "plays/lease.yml before anything else."
         )
     record, _ = records.read_record(session, _record(session, spec, run))
-    if own(record, spec.name, run).left(session.now()) < ttl / 2:
+    mine = own(record, spec.name, run)
+    if leash.tie(mine.owner.process) is False:
+        raise LeaseError(f"The run that held the lease of fleet {spec.name} is dead: {mine.owner}. This part of it stops here.")
+    if mine.left(session.now()) < ttl / 2:
         renew(session, spec, run, ttl=ttl)
 
 

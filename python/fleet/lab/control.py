@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -138,6 +139,19 @@ class Control:
         """Wait until a call waits in the hold, at most ``timeout`` seconds, and return how it stands."""
         answer = self._send("GET", f"/holds/{hold}?wait={timeout}", timeout=timeout + _TIMEOUT_S)
         return Hold(id=answer["id"], state=answer["state"], call=answer["call"])
+
+    def await_dropped(self, hold: str, timeout: float = 20.0) -> Hold:
+        """Wait until the lab knows that a held call's client is gone: held before, the call has no effect from then on.
+
+        Raises:
+            TimeoutError: the client is still there.
+        """
+        end = time.monotonic() + timeout
+        while (found := self.await_hold(hold, 0.0)).state != "dropped":
+            if time.monotonic() > end:
+                raise TimeoutError(f"{hold} is {found.state}")
+            time.sleep(0.01)
+        return found
 
     def release(self, hold: str) -> None:
         """Let a held call go on, or disarm a hold that nothing ran into."""

@@ -28,6 +28,19 @@ def test_status_of_a_fleet(site):
         assert word in table.out
 
 
+def test_status_says_where_the_target_comes_from(site):
+    assert "git starts at 1 (0 to 4); nothing else was set yet" in site.fleet("status").out
+    site.grown(size=2)
+    record = site.record()
+    assert record.set_by
+    assert f"git starts at 1 (0 to 4); target 2 set by {record.set_by} at {record.set_at}" in site.fleet("status").out
+    (fleet,) = site.fleet("status", "--json").json()["fleets"]
+    origin = {"initial": 1, "min": 0, "max": 4, "set_by": record.set_by, "set_at": record.set_at}
+    assert fleet["target_from"] == origin
+    site.change("fleets", "demo", size={"initial": 3, "min": 0, "max": 4})
+    assert "git starts at 3 (0 to 4); target 2 set by" in site.fleet("status").out, "what git starts with undoes no scaling"
+
+
 def test_status_and_plan_of_a_new_fleet_write_nothing(site):
     mark = site.control.last()
     (fleet,) = site.fleet("status", "--json").json()["fleets"]

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from fleet import claims, service
 from fleet.controller import Limits
 from fleet.errors import ConnectError, FleetError
+from fleet.lab import keys
+from fleet.vsphere import updates
 
-from .conftest import BALANCER, BOOT, SLICE, fleet_of
+from .conftest import BALANCER, BOOT, MODEL, SLICE, Site, fleet_of, running
 
 SHORT = Limits(clone=4, power=4, address=1, ssh=2)
 HANG_S = 60  # nothing above takes a fraction of it, also on a busy machine: a run that is not back by then hangs
@@ -162,3 +165,32 @@ def test_no_way_in(fleet, change, said):
     endpoint = replace(fleet.load().endpoint(), **change)
     with pytest.raises(ConnectError, match=said):
         connect(endpoint, timeout=3)
+
+
+def test_updates_that_come_in_pieces(fleet, monkeypatch):
+    """vCenter cuts an answer short and says so; the lab does, too, when a client wants one object at a time."""
+    cut_short = []
+    take = updates.Updates._take
+
+    def counting(self, update):
+        cut_short.append(bool(update.truncated))
+        return take(self, update)
+
+    monkeypatch.setattr(updates, "_UPDATES_IN_ONE_ANSWER", 1)
+    monkeypatch.setattr(updates.Updates, "_take", counting)
+    assert ended(lambda: out(fleet)) == "fine"
+    assert any(cut_short), "nothing was truncated"
+    assert [m.state for m in fleet.members().values()] == ["configuring"] * 3
+
+
+def test_a_certificate_that_has_expired(vcenter_program, tmp_path, monkeypatch):
+    monkeypatch.setattr(keys, "_VALID", timedelta(minutes=-30))
+    with running(vcenter_program, MODEL, tmp_path, "--containers", "none") as vcenter:
+        site = Site(vcenter, tmp_path / "here").write({"demo": fleet_of("demo")})
+        for command in (("status",), ("add-vm",)):
+            told = site.fleet(*command)
+            assert told.code == 7, told.text
+            assert "certificate has expired" in told.err
+        listed = site.ansible("ansible-inventory", "--list")
+        assert listed.code != 0
+        assert "certificate has expired" in listed.text

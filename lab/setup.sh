@@ -45,14 +45,20 @@ if [ ${#packages[@]} -gt 0 ]; then
     step "apt: ${#packages[@]} packages"
 fi
 
+may_use_docker() {
+    [ ! -S /var/run/docker.sock ] || [ -w /var/run/docker.sock ] ||
+        die "Docker's daemon runs and $(id -un) may not use it: sudo usermod -aG docker $(id -un), log in again, and repeat."
+}
 if ! docker info >/dev/null 2>&1; then
     mkdir -p build
+    may_use_docker
     # On a machine with systemd its own unit is asked first; elsewhere dockerd is started here, and lab/clean.sh stops it.
     if [ -d /run/systemd/system ]; then "${as_root[@]}" systemctl start docker 2>/dev/null || true; fi
+    may_use_docker
     if ! docker info >/dev/null 2>&1; then
         setsid "${as_root[@]}" dockerd >build/dockerd.log 2>&1 </dev/null &
         for _ in $(seq 100); do docker info >/dev/null 2>&1 && break; sleep 0.2; done
-        docker info >/dev/null 2>&1 || die "Docker's daemon did not start: see build/dockerd.log (a user who is not root must be in the group docker)."
+        docker info >/dev/null 2>&1 || { may_use_docker; die "Docker's daemon did not start: see build/dockerd.log."; }
         cp /var/run/docker.pid build/dockerd.pid 2>/dev/null || true
     fi
     step "dockerd started"

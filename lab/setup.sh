@@ -2,6 +2,7 @@
 # Installs what a bare Debian 12 or Ubuntu 24.04 lacks. What is there is left alone; a second run takes seconds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" # not in the PATH of a user of Debian's
 export PIP_DISABLE_PIP_VERSION_CHECK=1 DEBIAN_FRONTEND=noninteractive
 
 die() { printf 'setup: %s\n' "$1" >&2; exit 1; }

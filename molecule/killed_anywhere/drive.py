@@ -6,10 +6,12 @@ runs make in vCenter, before and after its effect, each followed by the same run
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from runs import FLEET, SITE, Point, Run, asked, control, differences, finished, killed, shape, status, strangers
 
@@ -17,6 +19,9 @@ from fleet.site import load_site
 from fleet.vsphere.api import vim
 from fleet.vsphere.session import connect
 from fleet.vsphere.tasks import Job, run_tasks
+
+if TYPE_CHECKING:
+    from fleet.lab.control import When
 
 CONSENT = f"fleet_confirm={FLEET}"
 NEW = Run("scale_out", ("fleet_size=1",))
@@ -35,6 +40,7 @@ LESS_POINTS = (
     Point("drain", task="Change the servers of the running HAProxy", after=0.3),
     Point("destroy", method="Destroy_Task", when="before"),
 )
+WHEN: tuple[When, ...] = ("before", "after")
 problems: list[str] = []
 BEGUN = time.monotonic()
 
@@ -44,11 +50,12 @@ def say(text: str) -> None:
     print(f"{time.monotonic() - BEGUN:5.0f} s  {text}", flush=True)
 
 
-def compare(what: str, wanted: dict[str, Any]) -> None:
-    """Look at the fleet, and note what is not as it should be."""
+def compare(what: str, wanted: dict[str, Any]) -> bool:
+    """Look at the fleet, and note what is not as it should be; returns whether all was."""
     wrong = differences(shape(), wanted)
     problems.extend(f"{what}: {one}" for one in wrong)
     say(f"{what}: {'as undisturbed' if not wrong else '; '.join(wrong)}")
+    return not wrong
 
 
 def undisturbed() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -128,33 +135,81 @@ def unconfirmed() -> None:
     say(f"{name} is {state}; answers come from {', '.join(answered)}")
 
 
-def every_write() -> None:
-    """Each write of each run, before and after."""
-    one, two = undisturbed()
-    stages = [("new", [], NEW, one, Run("scale_out")), ("add", [NEW], ADD, two, Run("scale_out"))]
-    stages += [("less", [NEW, ADD], LESS, one, Run("scale_out"))]
-    points = 0
-    for name, before, run, wanted, bare in stages:
-        for step in before:
+@dataclass(frozen=True)
+class Stage:
+    """A run whose every write is a point.
+
+    Attributes:
+        before: the runs that bring an empty folder to where it begins.
+        run: the run that is killed, and run again.
+        back: the run that leads from its end to where it begins.
+    """
+
+    before: tuple[Run, ...]
+    run: Run
+    back: Run
+
+
+STAGES = {
+    "new": Stage((), NEW, GONE),
+    "add": Stage((NEW,), ADD, LESS),
+    "less": Stage((NEW, ADD), LESS, ADD),
+}
+
+
+def every_write(name: str, wanted: dict[str, Any], chosen: slice) -> int:
+    """Each write of one stage's run, before and after its effect; returns the number of points."""
+    stage = STAGES[name]
+    for step in stage.before:
+        finished(step)
+    mark = control().last()
+    finished(stage.run)
+    writes = control().calls(mark, writes=True)
+    say(f"{name}: {len(writes)} writes: {', '.join(call.method for call in writes)}")
+    finished(stage.back)
+    every = [(number, when) for number in range(1, len(writes) + 1) for when in WHEN]
+    points = every[chosen]
+    for number, when in points:
+        method = writes[number - 1].method
+        killed(stage.run, Point(method, method="*", write=number, when=when))
+        # After the last write all was done, and the same wish again would be another one
+        finished(Run("scale_out") if (number, when) == every[-1] else stage.run)
+        if compare(f"{name}, write {number} of {len(writes)}, {method}, killed {when}", wanted):
+            finished(stage.back)
+            continue
+        finished(GONE)  # whatever it is, the next point does not begin with it
+        for step in stage.before:
             finished(step)
-        mark = control().last()
-        finished(run)
-        writes = control().calls(mark, writes=True)
-        finished(GONE)
-        for number, call in enumerate(writes, 1):
-            for when in ("before", "after"):
-                for step in before:
-                    finished(step)
-                points += 1
-                killed(run, Point(call.method, method="*", write=number, when=when))
-                last = number == len(writes) and when == "after"  # all was done: the same wish again would be another one
-                finished(bare if last else run)
-                compare(f"{name}, write {number} of {len(writes)}, {call.method}, killed {when}", wanted)
-                finished(GONE)
+    finished(GONE)
+    return len(points)
+
+
+def all_points(arguments: argparse.Namespace) -> None:
+    """The stages that were asked for, and how many points they were."""
+    one, two = undisturbed()
+    first, _, last = arguments.points.partition(":")
+    chosen = slice(int(first or 0), int(last) if last else None)
+    names = [arguments.stage] if arguments.stage else list(STAGES)
+    points = sum(every_write(name, two if name == "add" else one, chosen) for name in names)
     say(f"{points} points")
 
 
+def asked_for() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="every write instead of eight named points")
+    parser.add_argument("--stage", choices=STAGES, help="with --all: only this one")
+    parser.add_argument(
+        "--points", default="", metavar="A:B", help="with --all: of each stage the points A to B, as Python counts"
+    )
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    (every_write if "--all" in sys.argv else eight_points)()
+    arguments = asked_for()
+    if arguments.all:
+        all_points(arguments)
+    else:
+        eight_points()
     say(f"{len(problems)} went wrong")
-    sys.exit("\n".join(problems))
+    sys.exit("\n".join(problems) or 0)  # an empty text would be code 1

@@ -31,6 +31,12 @@ grep -c . /etc/hosts
 """
 
 
+def environment() -> dict[str, str]:
+    """For Ansible: wired as in production, output without colours (molecule forces them, which beats ANSIBLE_NOCOLOR)."""
+    inherited = {name: value for name, value in os.environ.items() if name != "ANSIBLE_FORCE_COLOR"}
+    return {**inherited, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"}
+
+
 def control() -> Control:
     """The lab's control interface."""
     told = json.loads((ROOT / "build" / "lab" / "lab.json").read_text())["control"]
@@ -68,10 +74,8 @@ class Started:
     """A run in a process of its own, its output read line by line."""
 
     def __init__(self, run: Run) -> None:
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"}
-        environment.pop("ANSIBLE_FORCE_COLOR", None)
         self.process = subprocess.Popen(
-            run.command(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=environment
+            run.command(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=environment()
         )
         self.lines: list[str] = []
         self._news = threading.Condition()
@@ -136,24 +140,18 @@ def killed(run: Run, point: Point) -> float:
     lab = control()
     hold = lab.hold(point.when, write=point.write, method=point.method) if point.method else ""
     started = Started(run)
+    there = False
     try:
         there = lab.await_hold(hold, RUN_S).state == "waiting" if hold else started.await_task(point.task)
         time.sleep(point.after)
     finally:
         started.kill()
-        # Released before the lab sees that its client is gone, a held write would take effect after all
-        end = time.monotonic() + 10
-        while hold and there_yet(lab, hold) and time.monotonic() < end:
-            time.sleep(0.02)
+        if hold and there:
+            lab.await_dropped(hold)  # released before, a held write would take effect after all
         lab.clear_holds()
     if not there:
         raise SystemExit("\n".join([*started.lines[-40:], f"the run never came to {point.name}"]))
     return time.monotonic() - begun
-
-
-def there_yet(lab: Control, hold: str) -> bool:
-    """Whether a call still waits in a hold."""
-    return lab.await_hold(hold, 0.0).state == "waiting"
 
 
 def finished(run: Run, *, code: int = 0) -> list[str]:
@@ -171,9 +169,9 @@ def finished(run: Run, *, code: int = 0) -> list[str]:
 
 def fleet(*arguments: str, code: int = 0) -> str:
     """The command line's answer on standard output."""
-    environment = {**os.environ, "FLEET_SITE": str(SITE), "FLEET_NAME": FLEET}
+    env = {**os.environ, "FLEET_SITE": str(SITE), "FLEET_NAME": FLEET}
     command = [str(Path(sys.executable).with_name("fleet")), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=RUN_S)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=env, timeout=RUN_S)
     if done.returncode != code:
         raise SystemExit(f"fleet {' '.join(arguments)} ended with {done.returncode}, not {code}:\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -212,11 +210,8 @@ def _guests(names: dict[str, str]) -> dict[str, str]:
     program = Path(sys.executable).with_name("ansible")
     group = FLEET.replace("-", "_")
     command = [str(program), "-i", str(SITE), f"{group}_triton:{group}_loadbalancer", "-b", "-m", "ansible.builtin.shell"]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-    environment |= {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal"}
-    done = subprocess.run(
-        [*command, "-a", LOOK], capture_output=True, text=True, check=False, cwd=ROOT, env=environment, timeout=RUN_S
-    )
+    env = environment() | {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal"}
+    done = subprocess.run([*command, "-a", LOOK], capture_output=True, text=True, check=False, cwd=ROOT, env=env, timeout=RUN_S)
     told: dict[str, str] = {}
     for part in re.split(r"(?m)^(?=\S+ \| )", done.stdout):
         head, _, body = part.partition("\n")

@@ -2,7 +2,9 @@
 
 A run without a kill tells, by the lab's call log, which writes there are. Then each of them is a point: the lab holds the
 write before its effect, or with its effect done and the answer missing, or (once for each kind) lets it work on while the
-process behind it is killed. What the next run makes of it has to be what the undisturbed one made.
+process behind it is killed. These are the two things that can become of a request whose client dies: it never arrived
+("before": the lab drops it, and the test sees that before it goes on), or it arrived and is carried out as a vCenter does,
+whoever is left to hear of it ("after" and "during"). What the next run makes of it has to be what the undisturbed one made.
 
     python -m tests.integration.fleet.killing FOLDER SCENARIO [SHARE SHARES]
 
@@ -151,8 +153,6 @@ class Bench:
             with self.site.control.quiet():
                 if not self._kill(name, point):
                     return "the run did not come to this write"
-                if point.when != "during":
-                    self.site.control.clear_holds()
                 done = {**self.shape(name), "lease": None} == end and point.when != "during"
                 (self.scenario.after if done else self.scenario.run)(self.site, name)
             shape, others = self.shape(name), self.strangers(name)
@@ -171,9 +171,11 @@ class Bench:
         else:
             hold = control.hold("before" if point.when == "before" else "after", write=point.number)
         child = in_child(lambda: self.scenario.run(self.site, name))
+        there = False
         try:
             if point.when != "during":
-                return control.await_hold(hold).state == "waiting"
+                there = control.await_hold(hold).state == "waiting"
+                return there
             end = time.monotonic() + 20
             while time.monotonic() < end:
                 calls = control.calls(mark, writes=True)
@@ -184,6 +186,10 @@ class Bench:
         finally:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+            if there:
+                held = control.await_dropped(hold)
+                (call,) = [one for one in control.calls(held.call - 1, writes=True) if one.seq == held.call]
+                assert (call.outcome == "ok") == (point.when == "after"), f"{call.method} was {call.outcome}"
 
     def shape(self, name: str) -> dict[str, Any]:
         """What has to come out the same, killed or not. Numbers may be skipped (names are never reused), nothing else."""

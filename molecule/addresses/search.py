@@ -64,7 +64,7 @@ with connect(site.endpoint()) as session:
         look("vCenter's tasks", str(task.info).encode())
 print(f"{objects} objects of vCenter")
 
-processes = (folder / "processes").read_bytes()
+processes = folder.with_suffix(".processes").read_bytes()
 look("a command line", processes)
 print(f"{len(processes.splitlines())} command lines")
 

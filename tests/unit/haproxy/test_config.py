@@ -17,7 +17,11 @@ SERVERS = [{"name": "triton-01", "address": "10.0.0.11"}, {"name": "triton-02", 
 
 def values(**changed) -> dict:
     found = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()) | changed
-    found |= {"__haproxy_lines": found["haproxy_servers"], "__haproxy_mark": "triton-fleet x"}
+    found |= {
+        "__haproxy_lines": found["haproxy_servers"],
+        "__haproxy_mark": "triton-fleet x",
+        "__haproxy_crt": found["haproxy_tls_certificate"],
+    }
     internal = yaml.safe_load((ROLE / "vars" / "main.yml").read_text())
     for name in ("socket", "state", "auth", "check"):
         found.setdefault(f"__haproxy_{name}", text(internal[f"__haproxy_{name}"], found))

@@ -162,6 +162,26 @@ def test_a_failed_run_gives_it_back(site, tmp_path):
     assert site.record().lease is None
 
 
+@pytest.mark.parametrize("batch", ["configure", "refresh", "restart", "balance"])
+def test_a_broken_lease_stops_the_old_run_before_it_writes_to_guests(site, tmp_path, batch):
+    site.grown()
+    guest = {"ansible_connection": "local", "fleet_member": {"state": "ready"}}
+    groups = {"run_triton": guest, "run_loadbalancer": guest, "run_configure": guest, "run_serving": guest, "run_fleet": {}}
+    tasks = [
+        {"ansible.builtin.add_host": {"name": "fleet@demo" if name == "run_fleet" else f"guest-{name}", "groups": [name], **facts}}
+        for name, facts in groups.items()
+    ]
+    broken = {"ansible.builtin.command": f"{BIN}/fleet lease break --yes --site {site.folder}"}
+    batch_play = {"ansible.builtin.import_playbook": str(ROOT / "playbooks" / "plays" / f"{batch}.yml")}
+    book = Path(play(tmp_path, *tasks, broken))
+    book.write_text(yaml.safe_dump([*yaml.safe_load(book.read_text()), batch_play]))
+    told = site.ansible("ansible-playbook", str(book))
+    assert told.code == 2, told.text
+    assert "fleet lease break" in told.text, told.text
+    assert told.out.count("PLAY [") == 3, "lease, this test's own, and the look at the lease; the batch itself never began"
+    assert "guest-run" not in told.out.partition("PLAY RECAP")[0], told.text
+
+
 def test_it_is_taken_under_ansible_runners_environment(site, tmp_path):
     """It hides callback plugins that ansible.cfg wires; those beside the playbooks load all the same."""
     site.grown()

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from fleet import adopt as adopting
 from fleet import service
+from fleet.ansible.variables import ssh_options
 from fleet.cli import playbook
 from fleet.cli.common import Choice, guarded, out, site_options, wait_option
 from fleet.cli.scale import _consent, check_option, json_option, verbose_option, yes_option
@@ -44,8 +45,9 @@ def adopt(
     """
     choice = Choice(site_name, fleet)
     name = choice.fleet_name()
+    options = ssh_options(choice.folder(), name)
     with service.open_fleet(str(choice.folder()), name) as controller:
-        plan = adopting.plan_adopt(controller, vms, role)
+        plan = adopting.plan_adopt(controller, vms, role, ssh_args=options)
     asked = {"fleet_adoption_vms": list(vms), "fleet_adoption_role": role}
     _run(choice, name, "adopt", plan, asked, check=check, as_json=as_json, yes=yes, verbose=verbose)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from click.testing import CliRunner
 from pyVmomi import vim
 
 from fleet import adopt
+from fleet.cli import main as command
 from fleet.errors import FleetError, UsageError
 from fleet.model import member_uuid
 
@@ -199,3 +201,16 @@ def test_disown_by_its_command(site):
     assert keys(site.vm("fleets/demo/demo-001")) == {}
     assert (set(site.members()), site.record().target) == ({"demo-002"}, 1)
     assert keys(site.vm("fleets/demo/twin")) != {}, "the twin is somebody's still"
+
+
+def test_the_preview_reaches_guests_by_the_sites_own_way(site, monkeypatch):
+    """The way is a variable of the site, Jinja and all; asking goes through it, as the run itself does."""
+    old(site)
+    site.grown()
+    site.vars({"bastion": "jump.example.com", "ansible_ssh_common_args": "-J {{ bastion }}"})
+    asked = []
+    monkeypatch.setattr(adopt, "scan_host_keys", lambda addresses, **how: asked.append(how["ssh_args"]) or ({}, {}))
+    told = CliRunner().invoke(command, ["adopt", "triton-old", "--role", "triton", "--site", str(site.folder)])
+    assert asked == ["-J jump.example.com"], told.output
+    assert told.exit_code != 0, "without a host key, or without consent, nothing is adopted"
+    assert keys(site.vm("others/triton-old")) == {}

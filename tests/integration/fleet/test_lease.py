@@ -168,7 +168,13 @@ def test_a_broken_lease_stops_the_old_run_before_it_writes_to_guests(site, tmp_p
     guest = {"ansible_connection": "local", "fleet_member": {"state": "ready"}}
     groups = {"run_triton": guest, "run_loadbalancer": guest, "run_configure": guest, "run_serving": guest, "run_fleet": {}}
     tasks = [
-        {"ansible.builtin.add_host": {"name": "fleet@demo" if name == "run_fleet" else f"guest-{name}", "groups": [name], **facts}}
+        {
+            "ansible.builtin.add_host": {
+                "name": "fleet@demo" if name == "run_fleet" else f"guest-{name}",
+                "groups": [name],
+                **facts,
+            }
+        }
         for name, facts in groups.items()
     ]
     broken = {"ansible.builtin.command": f"{BIN}/fleet lease break --yes --site {site.folder}"}

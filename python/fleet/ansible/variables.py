@@ -1,0 +1,40 @@
+"""What Ansible makes of a site's variables: Jinja, vault and precedence are its own affair."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from fleet.ansible.runner import project_root
+from fleet.errors import UsageError
+
+
+def ssh_options(site_folder: Path, fleet: str) -> str:
+    """The site's own options of ssh for a fleet, such as a jump host (``ansible_ssh_common_args`` of its logical host).
+
+    Raises:
+        UsageError: Ansible cannot read the site's variables; its own words are kept.
+    """
+    ansible = Path(sys.executable).parent / "ansible"
+    command = [str(ansible), f"fleet@{fleet}", "--inventory", str(site_folder), "--module-name", "debug"]
+    changed = {
+        "ANSIBLE_CONFIG": str(project_root() / "ansible.cfg"),
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        "ANSIBLE_FORCE_COLOR": "False",
+    }
+    said = subprocess.run(
+        [*command, "--args", "msg={{ {'options': ansible_ssh_common_args | default('')} }}"],
+        env=os.environ | changed,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    _, found, document = said.stdout.partition(" | SUCCESS => ")
+    if said.returncode or not found:
+        why = (said.stderr or said.stdout).strip()
+        raise UsageError(f"Ansible cannot tell ansible_ssh_common_args of fleet {fleet} in {site_folder}: {why}")
+    return str(json.loads(document)["msg"]["options"])

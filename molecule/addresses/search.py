@@ -27,6 +27,7 @@ SECRETS = {
 }
 STATS = "/etc/haproxy/stats.auth"
 found: list[str] = []
+printed = sys.stdin.read().encode()  # first: whoever writes it would otherwise hear only that the pipe broke
 
 
 def forms(secret: str) -> list[bytes]:
@@ -68,7 +69,6 @@ processes = folder.with_suffix(".processes").read_bytes()
 look("a command line", processes)
 print(f"{len(processes.splitlines())} command lines")
 
-printed = sys.stdin.read().encode()
 look("what Ansible printed", printed)
 print(f"{len(printed)} bytes that Ansible printed with -vvv --diff")
 

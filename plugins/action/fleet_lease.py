@@ -11,9 +11,10 @@ from ansible.utils.vars import load_extra_vars
 
 from fleet import claims
 from fleet.ansible import run
-from fleet.ansible.origin import check_one_fleet, module_arguments
+from fleet.ansible.origin import COUNTS, RUN_ONLY, check_one_fleet, module_arguments
 from fleet.errors import FleetError, UsageError
 from fleet.leasing import Waiting
+from fleet.room import Terms
 
 
 class ActionModule(ActionBase):
@@ -24,6 +25,9 @@ class ActionModule(ActionBase):
                 "state": {"choices": ["taken", "kept"], "default": "taken"},
                 "wait": {"type": "float", "default": 0.0},
                 "create": {"type": "bool", "default": True},
+                "scale_out": {"type": "bool", "default": False},
+                "partial": {"type": "bool", "default": False},
+                "allow_possible": {"type": "bool", "default": False},
                 "site_file": {"type": "path"},
                 "fleet": {"type": "str"},
             }
@@ -44,14 +48,21 @@ class ActionModule(ActionBase):
             )
         check_one_fleet(task_vars.get("groups", {}), task_vars.get("inventory_hostname", ""))
         given = {name: options[name] for name in ("site_file", "fleet") if options[name]}
-        place = module_arguments(given, task_vars, load_extra_vars(self._loader), run_only=False)
+        extra_vars = load_extra_vars(self._loader)
+        place = module_arguments(given, task_vars, extra_vars, run_only=False)
         if options["state"] == "kept":
             claims.require(place["site_file"], place["fleet"], own.id)
             return {"lease": None}
         who = replace(own.owner, user=task_vars.get("awx_user_name") or own.owner.user)
         wait = Waiting(options["wait"] if options["wait"] >= 0 else float("inf"), tell=self._tell)
-        taken = claims.acquire(place["site_file"], place["fleet"], own.id, who, wait=wait, create=options["create"])
+        wish = self._wish(options, extra_vars) if options["scale_out"] else None
+        taken = claims.acquire(place["site_file"], place["fleet"], own.id, who, wait=wait, create=options["create"], wish=wish)
         return {"lease": taken and {**place, **taken}}
+
+    @staticmethod
+    def _wish(options, extra_vars):
+        counts = {RUN_ONLY[name]: int(extra_vars[name]) for name in COUNTS if name in extra_vars}
+        return {**counts, "terms": Terms(partial=options["partial"], allow_possible=options["allow_possible"])}
 
     @staticmethod
     def _tell(line):

@@ -23,6 +23,20 @@ options:
     description: Make the fleet's record where it has none. Without it, a fleet that has nothing needs no lease.
     type: bool
     default: true
+  scale_out:
+    description: >-
+      The run is to bring the fleet up to its target. A new fleet that does not fit is then refused before anything is written, its
+      folder and record included.
+    type: bool
+    default: false
+  partial:
+    description: With O(scale_out), take the servers that fit, as in M(fleet_server).
+    type: bool
+    default: false
+  allow_possible:
+    description: With O(scale_out), also use room that is only possible, as in M(fleet_server).
+    type: bool
+    default: false
   site_file:
     description: The site's C(fleet.yml); by default that of the fleet's logical host.
     type: path

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fleet import lease as leases
-from fleet import leasing
-from fleet.controller import Controller, Limits
+from fleet import leasing, service
+from fleet.controller import Controller, FirstBoot, Limits
 from fleet.errors import FleetError
 from fleet.keeper import Keeper
 from fleet.model import RECORD, RECORD_KEY
@@ -23,7 +23,7 @@ from fleet.vsphere.read import read_some_vms, read_vms
 from fleet.vsphere.session import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from fleet.lease import Lease, Owner
     from fleet.leasing import Waiting
@@ -33,33 +33,57 @@ if TYPE_CHECKING:
 
 
 def acquire(
-    site_file: str, fleet: str | None, run: str, who: Owner, *, wait: Waiting | None = None, create: bool = True
+    site_file: str,
+    fleet: str | None,
+    run: str,
+    who: Owner,
+    *,
+    wait: Waiting | None = None,
+    create: bool = True,
+    wish: Mapping[str, Any] | None = None,
 ) -> dict[str, Any] | None:
     """Take a fleet's lease for a run.
+
+    Args:
+        site_file: the site's ``fleet.yml``.
+        fleet: the fleet's name.
+        run: the run's id.
+        who: the run's owner.
+        wait: how to wait for another holder.
+        create: make the fleet's record where it has none; else a fleet that has nothing is left without a lease.
+        wish: what a scale-out is asked for (``service.present``): a new fleet that this refuses gets no record.
 
     Returns:
         The lease as plain JSON values; ``None`` when the fleet has neither record nor members and none is to be made.
 
     Raises:
         LeaseError: another run holds it.
+        NoRoomError: a new fleet's servers find no room.
     """
     site = load_site(site_file)
     spec = site.fleet(fleet)
     with connect(site.endpoint()) as session:
-        if not _worth(session, spec, create=create):
+        if not _worth(session, spec, create=create, wish=wish):
             return None
         return leases.to_dict(leasing.acquire(session, spec, run, who, wait=wait))
 
 
-def _worth(session: Session, spec: FleetSpec, *, create: bool) -> bool:
+def _worth(session: Session, spec: FleetSpec, *, create: bool, wish: Mapping[str, Any] | None = None) -> bool:
     """Whether there is, or will be, something that two runs could change.
 
+    A new fleet's folder and record would be the first things written. So what a look at its plan refuses is refused here, without
+    a lease; the run plans again once it has one.
+
     Raises:
-        SiteError: a new fleet's ``fleet.yml`` names something that is not there. Its record would be the first thing written.
+        SiteError: a new fleet's ``fleet.yml`` names something that is not there.
+        NoRoomError: what a new fleet is wished to hold does not fit.
     """
     if records.find_record(session, spec.name) is not None:
         return True
     controller = Controller(session, spec)
+    if create and wish is not None:
+        service.present(controller, FirstBoot("", ()), **wish, check=True)
+        return True
     state = controller.observe().state
     if create:
         find_place(controller, plan_present(spec, None, state))

@@ -72,11 +72,11 @@ def kept_key(profiles: Sequence[str], spec: FleetSpec) -> str | None:
 
 
 def deviations(state: FleetState, spec: FleetSpec) -> tuple[str, ...]:
-    """A line for each server that does not hold what ``fleet.yml`` says, or not what it is to hold."""
+    """A line for each server that does not hold what ``fleet.yml`` says, or not what it is to hold; linked vGPUs are left out."""
     lines = []
     for member in state.of_role(TRITON):
         wanted, now = wanted_gpus(member, spec), held(member)
-        if not member.confirmed:
+        if not member.confirmed or member.grouped or member.state == "creating":
             continue
         if not same(wanted, now):
             lines.append(

@@ -135,6 +135,7 @@ class Devices:
 
     nics: tuple[Nic, ...] = ()
     gpu_profiles: tuple[str, ...] = ()
+    grouped: bool = False  # some belong to a device group (NVLink)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,7 @@ class Host:
     memory_mb: int
     gpus: tuple[Gpu, ...] = ()
     profiles: tuple[str, ...] = ()  # sharedPassthruGpuTypes
+    assignment: str | None = None  # graphicsConfig.sharedPassthruAssignmentPolicy: performance | consolidation
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,7 @@ class Member:
     address: str | None
     host: str | None
     gpus: tuple[tuple[str, str | None], ...] = ()  # (profile, pci id or None where vCenter does not tell)
+    grouped: bool = False  # some of them belong to a device group: added and removed together
 
     @property
     def confirmed(self) -> bool:

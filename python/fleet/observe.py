@@ -88,6 +88,7 @@ def _member(
         address=own_address(reported, allotted=vm.keys.get("address", "")),
         host=host_names.get(vm.host or ""),
         gpus=_gpus(own.gpu_profiles if own else (), seats.get(vm.moid, [])),
+        grouped=own.grouped if own else False,
     )
 
 

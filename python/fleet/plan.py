@@ -18,6 +18,7 @@ class Creation:
         host: the planned host's name; None leaves it to vCenter.
         gpus: its vGPUs in the order of attachment: the profile as the host spells it, and the expected GPU's address.
         turn: its place in the host's order of power-ons.
+        known: whether a GPU's address is certain: pinned, or the host's only one; else the host's manager chooses.
         certain: whether it fits wherever vCenter puts it and those before it.
         addresses: of the fleet's pool, allotted to it; none where the site uses DHCP.
     """
@@ -28,6 +29,7 @@ class Creation:
     host: str | None = None
     gpus: tuple[tuple[str, str | None], ...] = ()
     turn: int = 0
+    known: bool = True
     certain: bool = True
     addresses: tuple[str, ...] = ()
 
@@ -38,7 +40,8 @@ class Creation:
 
     def line(self) -> str:
         """What is planned, for people."""
-        gpus = " + ".join(f"{profile}{f' @ {pci_id}' if pci_id else ''}" for profile, pci_id in self.gpus)
+        at = " @" if self.known else ", expected @"
+        gpus = " + ".join(f"{profile}{f'{at} {pci_id}' if pci_id else ''}" for profile, pci_id in self.gpus)
         where = (f" on {self.host}" if self.host else "") + (f" as {', '.join(self.addresses)}" if self.addresses else "")
         sure = "" if self.certain else ", possible, not certain"
         what = gpus or " + ".join(self.shape.gpu_profiles) or "no GPU"
@@ -92,6 +95,7 @@ class Plan:
                     "host": c.host,
                     "gpus": list(c.profiles),
                     "expected": [{"profile": profile, "pci_id": pci_id} for profile, pci_id in c.gpus],
+                    "known": c.known,
                     "certain": c.certain,
                     "addresses": list(c.addresses),
                 }

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fleet import room, wishes
+from fleet import holding, room, wishes
 from fleet.errors import NoRoomError, UsageError
 from fleet.model import LOADBALANCER, TRITON
 from fleet.plan import Creation, Plan
@@ -88,7 +88,7 @@ def plan_present(
         create=(*creations, *new_balancers),
         start=tuple(m for m in present if m.vm.power != "poweredOn"),
         configure=tuple(m for m in present if m.state != "ready"),
-        notes=(*notes, *_unconfirmed_notes(state)),
+        notes=(*notes, *_unconfirmed_notes(state), *holding.deviations(state, spec)),
     )
 
 
@@ -258,12 +258,15 @@ def _seated(
     if not placed.fits and not (terms.partial and placed.placements):
         raise NoRoomError(room.refusal(spec, len(creations), placed, gpus))
     # Alike as they are, the servers that find a seat are the first by name.
-    return tuple(_on(creation, seat) for creation, seat in zip(creations, placed.placements, strict=False))
+    known = {host.name for host in gpus.hosts if spec.gpu_rules.pin or len(host.gpus) == 1}
+    return tuple(
+        _on(creation, seat, known=seat.host in known) for creation, seat in zip(creations, placed.placements, strict=False)
+    )
 
 
-def _on(creation: Creation, seat: Placement) -> Creation:
+def _on(creation: Creation, seat: Placement, *, known: bool) -> Creation:
     gpus = tuple((gpu.profile, gpu.pci_id or None) for gpu in seat.gpus)
-    return replace(creation, host=seat.host, gpus=gpus, turn=seat.turn, certain=seat.certain)
+    return replace(creation, host=seat.host, gpus=gpus, turn=seat.turn, known=known, certain=seat.certain)
 
 
 def _named(spec: FleetSpec, servers: list[Member], names: Sequence[str]) -> list[Member]:

@@ -66,11 +66,10 @@ class Resize:
         if self.seat is None:
             return f"~ bring {self.name} back into traffic with {now} ({self.member.state})"
         gpus = ", ".join(gpu.pci_id for gpu in self.seat.gpus if gpu.pci_id)
+        expected = f" (expected {gpus})" if gpus else ""
         sure = "" if self.seat.certain else ", possible, not certain"
         moves = f", moving there from {self.member.host}" if self.seat.host != self.member.host else ""
-        return (
-            f"~ change {self.name}: {now} -> {named(self.wanted)} on {self.seat.host}{f' ({gpus})' if gpus else ''}{sure}{moves}"
-        )
+        return f"~ change {self.name}: {now} -> {named(self.wanted)} on {self.seat.host}{expected}{sure}{moves}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +166,11 @@ def _changeable(spec: FleetSpec, state: FleetState, name: str) -> Member:
         raise UsageError(f"{name} is no server of fleet {spec.name}; its servers are: {', '.join(sorted(servers)) or 'none'}.")
     if member.state in _REFUSED:
         raise UsageError(f"{name} is {member.state}: its GPUs can be changed when it serves, or when it is to be repaired.")
+    if member.grouped:
+        raise UsageError(
+            f"{name} holds a device group of linked vGPUs, which vCenter adds and removes only as a whole: name another group "
+            f"under devices in fleet.yml, then fleet add-vm and fleet remove-vm {name}."
+        )
     return member
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fleet import allotment, planning, scale_in, scale_out, trust, wishes
+from fleet import allotment, holding, planning, scale_in, scale_out, trust, wishes
 from fleet.addresses import in_url
 from fleet.controller import Controller, FirstBoot, Limits, Observation
 from fleet.model import LOADBALANCER, TRITON
@@ -218,6 +218,7 @@ def _fleet_status(observed: Observation, spec: FleetSpec) -> dict[str, Any]:
         "balancers": balancers,
         "request": request,
         "lease": record.lease if record else None,
+        "notes": list(holding.deviations(observed.state, spec)),
     }
 
 

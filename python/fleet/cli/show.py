@@ -96,6 +96,8 @@ def _print_fleet(entry: Mapping[str, Any]) -> None:
         )
     if rows:
         out.print(table)
+    for note in entry["notes"]:
+        out.print(escape(note))
     for row in entry["balancers"]:
         if row["stats_url"]:
             out.print(f"stats page of {escape(row['name'])}: {row['stats_url']}")

@@ -96,6 +96,8 @@ class GpuHost:
         connected: connected to vCenter.
         datastores: names of the attached datastores; None: not asked.
         profiles: what the host offers (``sharedPassthruGpuTypes``), in its own spelling.
+        assignment: ``graphicsConfig.sharedPassthruAssignmentPolicy``: performance (the emptiest GPU is next) or consolidation
+            (the fullest); same-size GPUs follow it. None: not told.
         max_vgpus_per_vm: the most vGPUs one VM may hold there: asked of vCenter, never assumed; None: not asked.
         remaining: (profile, count) of vSphere 9's DirectPath profile capacity for this host; empty before 9.
         gpus: its physical GPUs.
@@ -110,6 +112,7 @@ class GpuHost:
     connected: bool = True
     datastores: frozenset[str] | None = None
     profiles: tuple[str, ...] = ()
+    assignment: str | None = None
     max_vgpus_per_vm: int | None = None
     remaining: tuple[tuple[str, int], ...] = ()
     gpus: tuple[PhysicalGpu, ...] = ()

@@ -54,6 +54,7 @@ def gpu_host(
         connected=host.connection == "connected",
         datastores=datastores,
         profiles=host.profiles,
+        assignment=host.assignment,
         max_vgpus_per_vm=max_vgpus_per_vm,
         remaining=remaining,
         gpus=gpus,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fleet.gpu.batches import order
 from fleet.gpu.split import by_hand, curve, own_gpus, split_table, split_work, spread_over
-from fleet.gpu.state import after, surely
+from fleet.gpu.state import SAME, after, surely
 
 if TYPE_CHECKING:
     from fleet.gpu.batches import Bag, Kinds
@@ -41,12 +41,34 @@ def seat_servers(offer: Offer, bag: Bag, extra: Bag, request: Request) -> list[S
     if request.anti_affinity == "gpu":
         return _apart(offer, bag, extra, (*turns, *more))
     states = list(offer.states)
+    if habit := _habit(offer, request):
+        seats = [_as_assigned(states, offer.kinds, kind, habit) for kind in (*turns, *more)]
+        return [Seated(kind, seats[turn], certain=turn < len(turns)) for turn, kind in enumerate((*turns, *more))]
     quotas = [list(one) for one in _split(offer.states, offer.kinds, bag)]
     seated = [Seated(kind, _take(states, quotas, offer.kinds, kind), certain=True) for kind in turns]
     if not more:
         return seated
     rest = [list(one) for one in by_hand(tuple(states), offer.kinds, extra)]
     return seated + [Seated(kind, _take(states, rest, offer.kinds, kind), certain=False) for kind in more]
+
+
+def _habit(offer: Offer, request: Request) -> str:
+    """The host's assignment policy where it decides: without pins, on same-size GPUs. In the other modes it is ignored."""
+    followed = not request.pinned and all(state.mode == SAME for state in offer.states)
+    return (offer.host.assignment or "") if followed else ""
+
+
+def _as_assigned(states: list[GpuState], kinds: Kinds, kind: int, habit: str) -> tuple[tuple[int | None, str], ...]:
+    """Seat one server as the host's manager will, moving the states along."""
+    seats: list[tuple[int | None, str]] = []
+    sign = -1 if habit == "consolidation" else 1
+    for stem in kinds.servers[kind]:
+        open_ = [index for index, state in enumerate(states) if after(state, stem) is not None]
+        index = min(open_, key=lambda one: (sign * max(count for _, count in states[one].atoms), one), default=None)
+        if index is not None:
+            states[index] = after(states[index], stem) or states[index]
+        seats.append((index, stem))
+    return tuple(seats)
 
 
 def _split(states: tuple[GpuState, ...], kinds: Kinds, bag: Bag) -> tuple[Bag, ...]:

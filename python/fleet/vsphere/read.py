@@ -51,6 +51,7 @@ _HOST_PATHS = (
     "summary.hardware.numCpuThreads",
     "summary.hardware.memorySize",
     "config.graphicsInfo",
+    "config.graphicsConfig.sharedPassthruAssignmentPolicy",
     "config.sharedPassthruGpuTypes",
 )
 
@@ -124,8 +125,9 @@ def to_vm(item: Any, values: Properties) -> Vm:
 
 def to_devices(devices: Iterable[Any], networks: Mapping[str, str]) -> Devices:
     """A VM's ``config.hardware.device`` as a value; ``networks`` names networks and portgroups by moid."""
-    nics, profiles = [], []
+    nics, profiles, grouped = [], [], False
     for device in devices:
+        grouped = grouped or getattr(device, "deviceGroupInfo", None) is not None
         if isinstance(device, vim.vm.device.VirtualEthernetCard):
             nics.append(Nic(key=device.key, mac=device.macAddress or "", network=_network_name(device.backing, networks)))
         elif isinstance(device.backing, vim.vm.device.VirtualPCIPassthrough.VmiopBackingInfo):
@@ -133,6 +135,7 @@ def to_devices(devices: Iterable[Any], networks: Mapping[str, str]) -> Devices:
     return Devices(
         nics=tuple(sorted(nics, key=lambda nic: nic.key)),
         gpu_profiles=tuple(profile for _, profile in sorted(profiles)),
+        grouped=grouped,
     )
 
 
@@ -180,6 +183,7 @@ def _host(item: Any, values: Properties, compute: Mapping[str | None, str]) -> H
         memory_mb=int(values.get("summary.hardware.memorySize") or 0) // 2**20,
         gpus=tuple(_gpu(gpu) for gpu in values.get("config.graphicsInfo") or ()),
         profiles=tuple(values.get("config.sharedPassthruGpuTypes") or ()),
+        assignment=_text(values.get("config.graphicsConfig.sharedPassthruAssignmentPolicy")),
     )
 
 

@@ -30,6 +30,7 @@ BLIND = "blind@vsphere.local"  # may not read VMs called secret…
 def model(policy: str, version: str = "8.0.3") -> dict[str, Any]:
     """A site for tests of GPUs.
 
+    `even`, `filled`: one host with two A100 that are time-sliced, used evenly or one after the other.
     `pair`: one host with two A100. `twins`: two hosts with one each. `lone`: one. `timed`: one that is time-sliced. `cards`: two
     hosts with a card each that is passed through. `linked`: two A100 80 GB that are linked.
     """
@@ -42,6 +43,10 @@ def model(policy: str, version: str = "8.0.3") -> dict[str, Any]:
         return {"name": name, **number, "gpu_policy": policy, "gpus": [{**gpus, "mode": mode, "profiles": profiles}]}
 
     timed = host("esx-timed", 1, mode="sameSize", profiles=["grid_a100-10c", "grid_a100-20c"])
+    assigned = {
+        name: host(f"esx-{name}", 2, mode="sameSize", profiles=["grid_a100-10c"]) | {"gpu_assignment": how}
+        for name, how in (("even", "performance"), ("filled", "consolidation"))
+    }
     card = {"model": "A100", "address": "0000:3b:00.0", "vendor_id": "10de", "device_id": "20f1", "label": "a100-pt"}
     linked = host("esx-linked", 2, mode="sameSize", profiles=["grid_a100d-80c"])
     linked["gpus"][0] |= {"model": "NVIDIA A100-SXM4-80GB", "memory_gb": 80}
@@ -63,6 +68,7 @@ def model(policy: str, version: str = "8.0.3") -> dict[str, Any]:
                     {"name": "pair", "hosts": [host("esx-pair", 2)]},
                     {"name": "twins", "hosts": [host("esx-twin-%d", 1, hosts=2)]},
                     {"name": "lone", "hosts": [host("esx-lone", 1)]},
+                    *({"name": name, "hosts": [one]} for name, one in assigned.items()),
                     {"name": "timed", "hosts": [timed]},
                     {"name": "cards", "hosts": [{"name": "esx-card-%d", "count": 2, "cards": [card]}]},
                     {"name": "linked", "hosts": [linked]},

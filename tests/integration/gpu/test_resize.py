@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ from fleet import resizing
 from fleet.errors import FleetError, NoRoomError, NotConfirmedError, UsageError
 from fleet.holding import GPUS, WAS, held
 
-from .conftest import FOUR, ONE, SEVEN, THREE, TWO
+from .conftest import FOUR, ONE, PAIR, SEVEN, THREE, TWO
 
 
 def act(site: Any, what: str, *arguments: Any, **how: Any) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def now(site: Any, name: str = "demo-001") -> Any:
 def test_a_second_gpu_and_back_again(site):
     site.grown(size=2)
     plan = act(site, "planned", ["demo-001"], confirm="demo", gpus=2)
-    assert plan["plan_lines"][0].startswith(f"~ change demo-001: {TWO} -> 2 x {TWO} on esx-pair (0000:3b:00.0")
+    assert plan["plan_lines"][0].startswith(f"~ change demo-001: {TWO} -> 2 x {TWO} on esx-pair (expected 0000:3b:00.0")
     mark = site.control.last()
     act(site, "change", "demo-001", gpus=2)
     methods = [call.method for call in site.writes(mark) if call.name == "demo-001"]
@@ -85,7 +86,7 @@ def test_it_moves_to_the_host_with_room(site):
     other = {"esx-twin-1": "esx-twin-2", "esx-twin-2": "esx-twin-1"}[first.host]
     site.control.add_vm("neighbour", cluster="twins", host=first.host, gpu_profiles=[FOUR])
     plan = act(site, "planned", ["demo-001"], confirm="demo", gpus=1, profile=FOUR)
-    assert f"on {other} (0000:3b:00.0), moving there from {first.host}" in plan["plan_lines"][0]
+    assert f"on {other} (expected 0000:3b:00.0), moving there from {first.host}" in plan["plan_lines"][0]
     act(site, "change", "demo-001", gpus=1, profile=FOUR)
     assert (now(site).host, now(site).held) == (other, (FOUR,))
     act(site, "restore", "demo-001")
@@ -116,3 +117,31 @@ def test_a_change_that_stops_at_a_step_is_finished_by_the_next_run(site, step):
     act(site, "change", "demo-001", gpus=2)
     act(site, "finish", "demo-001", "ready", None)
     assert (now(site).held, now(site).state, now(site).power) == ((TWO, TWO), "ready", "poweredOn")
+
+
+def test_plan_and_status_say_who_does_not_hold_what_fleet_yml_says(site):
+    site.grown(size=2)
+    assert json.loads(site.fleet("status", "--json").out)["fleets"][0]["notes"] == []
+    act(site, "change", "demo-001", gpus=2)
+    act(site, "finish", "demo-001", "ready", None)
+    note = f"demo-001 holds 2 x {TWO}, by fleet scale-up; fleet.yml says {TWO}"
+    assert json.loads(site.fleet("status", "--json").out)["fleets"][0]["notes"] == [note]
+    assert note in " ".join(site.fleet("status").out.split())
+    assert f"  {note}" in site.present(check=True)["plan_lines"]
+    assert note in site.present(check=True)["plan"]["notes"]
+    site.demo("pair", ONE)
+    told = json.loads(site.fleet("status", "--json").out)["fleets"][0]["notes"]
+    assert f"demo-002 is to hold {ONE} and holds {TWO}: fleet scale-up demo-002 finishes it" in told
+
+
+def test_linked_vgpus_are_left_as_they_are(site):
+    site.demo("linked", devices=[{"group": PAIR}]).grown(size=1)
+    mark = site.control.last()
+    with pytest.raises(
+        UsageError, match=r"demo-001 holds a device group of linked vGPUs, which vCenter adds and removes only as"
+    ):
+        resizing_plan(site, gpus=1)
+    told = site.fleet("scale-up", "demo-001", "--gpus", "1", "--yes")
+    assert (told.code, "device group of linked vGPUs" in told.err) == (2, True), told.text
+    assert [call.method for call in site.writes(mark) if not call.name.endswith("-state")] == []
+    assert json.loads(site.fleet("status", "--json").out)["fleets"][0]["notes"] == []

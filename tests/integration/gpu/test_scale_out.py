@@ -31,8 +31,18 @@ def test_the_plan_names_host_and_gpu_and_check_mode_writes_nothing(site):
     answer = site.present(size=2, check=True)
     assert site.writes(mark) == []
     assert [line for line in answer["plan_lines"] if line.startswith("+")] == [
-        f"+ clone demo-00{n} (triton, {TWO} @ 0000:3b:00.0) from triton-template on esx-pair" for n in (1, 2)
+        f"+ clone demo-00{n} (triton, {TWO}, expected @ 0000:3b:00.0) from triton-template on esx-pair" for n in (1, 2)
     ]
+
+
+@pytest.mark.parametrize(("cluster", "gpus"), [("even", 2), ("filled", 1)])
+def test_same_size_gpus_are_expected_as_the_hosts_assign_them(site, cluster, gpus):
+    answer = site.demo(cluster, "grid_a100-10c").present(size=2)
+    expected = {one["expected"][0]["pci_id"] for one in answer["plan"]["create"]}
+    assert (len(expected), answer["notes"], {one["known"] for one in answer["plan"]["create"]}) == (gpus, [], {False})
+    assert sum(1 for held in site.held(f"esx-{cluster}").values() if held) == gpus
+    pinned = site.demo("lone", ONE, placement={"pin": True}).present(size=3, check=True)
+    assert " (triton, grid_a100-1-5c @ 0000:3b:00.0) from " in " ".join(pinned["plan_lines"])
 
 
 def test_a_full_site_refuses_before_anything_is_written(site):
@@ -48,6 +58,19 @@ def test_a_full_site_refuses_before_anything_is_written(site):
         assert "full: 0 free slices, 8 needed (esx-pair 0000:3b:00.0, esx-pair 0000:3c:00.0)" in text
         assert "esx-pair 0000:3c:00.0: nothing" in text
     assert (site.record().target, site.record().requests) == (2, ())
+
+
+def test_a_new_fleet_that_does_not_fit_leaves_no_folder_and_no_record(site):
+    site.demo("pair", SEVEN, size={"initial": 3, "min": 0, "max": 40})
+    mark = site.control.last()
+    told = site.fleet("scale", "--size", "3")
+    assert (told.code, f"3 servers with {SEVEN} do not fit on cluster pair, 2 would: nothing was cloned." in told.err) == (
+        6,
+        True,
+    )
+    more = site.fleet("add-vm")
+    assert more.code == 6, more.text
+    assert site.writes(mark) == [], "no folder, no record, no lease"
 
 
 def test_a_refusal_says_how_many_would_fit(site):

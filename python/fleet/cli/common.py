@@ -27,6 +27,8 @@ WIDE = None if sys.stdout.isatty() else 200
 out = Console(highlight=False, soft_wrap=True, width=WIDE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+INTERRUPTED = "Interrupted. Run the same command again: it goes on where this one stopped."
+INTERRUPTED_CODE = 130
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
@@ -105,7 +107,7 @@ def guarded(command: F) -> F:
         except FleetError as error:
             fail(str(error), error.exit_code)
         except KeyboardInterrupt:
-            fail("Interrupted. Run the same command again: it goes on where this one stopped.", 130)
+            fail(INTERRUPTED, INTERRUPTED_CODE)
 
     return wrapper  # type: ignore[return-value]
 

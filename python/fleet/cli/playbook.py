@@ -9,7 +9,7 @@ import click
 from rich.markup import escape
 
 from fleet.ansible.runner import Outcome, Step, run_playbook
-from fleet.cli.common import err, out, print_json
+from fleet.cli.common import INTERRUPTED, INTERRUPTED_CODE, err, out, print_json
 from fleet.vsphere.session import connect
 
 if TYPE_CHECKING:
@@ -98,7 +98,9 @@ def _summary(outcome: Outcome, result: Mapping[str, Any], *, check: bool) -> Non
 
 def _explain(outcome: Outcome) -> None:
     failures = outcome.failures()
-    if failures:
+    if outcome.exit_code == INTERRUPTED_CODE:
+        err.print(f"[bold red]error:[/] {INTERRUPTED}")
+    elif failures:
         worst = failures[0]
         err.print(f"[bold red]error:[/] {escape(worst.message or worst.task)}")
     else:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Stops the dockerd that setup.sh started, if it did and if nobody else's containers run in it (another clone's lab).
 set -euo pipefail
+[ $# = 0 ] || { echo "${0##*/} takes no arguments, and did nothing." >&2; exit 2; } # Ansible runs an executable of an inventory folder
 cd "$(dirname "$0")/.."
 [ -f build/dockerd.pid ] || exit 0
 pid=$(cat build/dockerd.pid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -145,6 +146,34 @@ def test_playbooks_parse() -> None:
         env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LANG": "C.UTF-8"},
     )
     assert (done.returncode, done.stdout.count("playbook: ")) == (0, len(playbooks)), done.stderr
+
+
+def test_nothing_below_a_folder_named_as_inventory_is_run(tmp_path: Path) -> None:
+    """With Ansible's own plugin ``script`` a slip like ``-i lab`` would run lab/clean.sh and all else that is executable."""
+    site = tmp_path / "site"
+    site.mkdir()
+    script = site / "clean.sh"
+    script.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\necho '{{}}'\n")
+    script.chmod(0o755)
+    subprocess.run(
+        [Path(sys.executable).with_name("ansible-inventory"), "-i", site, "--list"],
+        capture_output=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "LANG": "C.UTF-8"},
+    )
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("script", ["clean.sh", "demo.sh", "setup.sh", "stop_docker.sh", "image/vm/rootfs/usr/sbin/lab-init"])
+def test_a_script_of_the_lab_that_is_run_as_an_inventory_does_nothing(script: str, tmp_path: Path) -> None:
+    """Called as Ansible would, but with nothing in its PATH that it could do harm with."""
+    shell = shutil.which("bash")
+    assert shell
+    done = subprocess.run(
+        [shell, ROOT / "lab" / script, "--list"], capture_output=True, text=True, check=False, env={"PATH": str(tmp_path)}
+    )
+    assert done.returncode in (1, 2)
+    assert "nothing" in done.stderr
 
 
 def test_the_connection_arguments_of_members_are_those_of_ansible_cfg() -> None:

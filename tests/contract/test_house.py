@@ -148,8 +148,8 @@ def test_playbooks_parse() -> None:
     assert (done.returncode, done.stdout.count("playbook: ")) == (0, len(playbooks)), done.stderr
 
 
-def test_nothing_below_a_folder_named_as_inventory_is_run(tmp_path: Path) -> None:
-    """With Ansible's own plugin ``script`` a slip like ``-i lab`` would run lab/clean.sh and all else that is executable."""
+def test_no_shell_script_below_a_folder_named_as_inventory_is_run(tmp_path: Path) -> None:
+    """Ansible's plugin ``script``, which AWX needs, would run lab/clean.sh and more after a slip like ``-i lab``."""
     site = tmp_path / "site"
     site.mkdir()
     script = site / "clean.sh"

@@ -25,22 +25,22 @@ test: ## everything that can be checked, set-up included
 	@tests/stages.sh
 
 .PHONY: lint
-lint: ## ruff, mypy, ansible-lint, yamllint, shellcheck, gofmt, go vet
+lint: setup ## ruff, mypy, ansible-lint, yamllint, shellcheck, gofmt, go vet
 	@tests/lint.sh
 
 .PHONY: test-unit
-test-unit: ## the pure core
+test-unit: setup ## the pure core
 	@$(BIN)/pytest tests/unit tests/contract -q -n 2
 
 .PHONY: test-integration
-test-integration: ## real protocols on loopback, vCenter without containers
-	@$(BIN)/pytest tests/integration -q -n 2 --dist worksteal --durations=15
+test-integration: setup ## real protocols on loopback, vCenter without containers
+	@$(BIN)/pytest tests/integration -q -n 3 --dist worksteal --durations=15
 
 .PHONY: molecule
-molecule: ## every scenario on one lab
+molecule: setup ## every scenario on one lab
 	@tests/molecule.sh
 
-molecule-%: ## one scenario
+molecule-%: setup ## one scenario
 	@tests/molecule.sh $*
 
 .PHONY: test-kill-all

@@ -8,7 +8,7 @@ ruff format --check .
 mypy
 yamllint --strict .
 shellcheck lab/*.sh tests/*.sh .ci/run
-ansible-lint --offline -q
+ANSIBLE_INVENTORY="$PWD/tests/no_hosts.yml" ansible-lint --offline -q
 unformatted=$(cd lab/vcenter && "$(go env GOROOT)/bin/gofmt" -l .)
 [ -z "$unformatted" ] || { echo "gofmt: $unformatted" >&2; exit 1; }
 (cd lab/vcenter && go vet ./...)

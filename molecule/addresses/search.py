@@ -1,129 +1,116 @@
-"""Look for planted secrets where none may be: SITE-FOLDER, and what Ansible printed on standard input. Prints where it looked."""
+"""Look for planted secrets where none may be: SITE-FOLDER, and what this run made. Prints where it looked, and what it found.
+
+Every place also has to hold words that belong there, or else it was not read.
+"""
 
 from __future__ import annotations
 
-import base64
 import json
-import shlex
-import subprocess
+import os
 import sys
 from pathlib import Path
-from typing import Any
 
-from pyVmomi import vim
+from guests import Guest, guests_of
 
+from fleet.lab.leaks import forms, leaks, readable_by_others, told_by_vcenter, unread
 from fleet.site import load_site
-from fleet.vsphere.collect import read_all
 from fleet.vsphere.session import connect
 
-folder = Path(sys.argv[1])
-root = Path.cwd()
-site = load_site(folder)
-SECRETS = {
-    "vCenter's password": site.endpoint().password,
-    "the registry's key": "planted-registry-c0ffee",
-    "the stats password": "planted-stats-c0ffee",
-    "the private key": (root / "build/lab/id_ed25519").read_text().splitlines()[2],
-}
-STATS = "/etc/haproxy/stats.auth"
-found: list[str] = []
-printed = sys.stdin.read().encode()  # first: whoever writes it would otherwise hear only that the pipe broke
-
-
-def forms(secret: str) -> list[bytes]:
-    """A secret as it is and in base64, whatever stands before it."""
-    plain = secret.encode()
-    encoded = [base64.b64encode(b"x" * shift + plain)[4 if shift else 0 : -4] for shift in range(3)]
-    return [plain, *encoded]
-
-
-def look(where: str, text: bytes) -> None:
-    """Note the secrets that stand in a text."""
-    found.extend(f"{name} in {where}" for name, secret in SECRETS.items() if any(form in text for form in forms(secret)))
-
-
-def guest(host: dict[str, Any], script: str, text: bytes = b"") -> str:
-    """What a script of root says in a guest; ``text`` is its standard input: a command line would be logged there."""
-    way = [*shlex.split(host["ansible_ssh_args"]), "-i", host["ansible_ssh_private_key_file"]]
-    command = ["ssh", *way, f"{host['ansible_user']}@{host['ansible_host']}", f"sudo sh -c {shlex.quote(script)}"]
-    return subprocess.run(command, input=text, capture_output=True, check=True, timeout=120).stdout.decode()
-
-
-# The search itself must be able to find something.
-look("the search's own test", base64.b64encode(b"operator:" + SECRETS["the stats password"].encode()))
-if not found:
-    sys.exit("the search does not find what is there")
-found.clear()
-
-with connect(site.endpoint()) as session:
-    objects = 0
-    for item, values in read_all(session, {vim.VirtualMachine: ("name", "config", "summary", "guest")}):
-        objects += 1
-        look(f"vCenter's VM {values.get('name', item)}", str(values).encode())
-    for task in session.content.taskManager.recentTask:
-        objects += 1
-        look("vCenter's tasks", str(task.info).encode())
-print(f"{objects} objects of vCenter")
-
-processes = folder.with_suffix(".processes").read_bytes()
-look("a command line", processes)
-print(f"{len(processes.splitlines())} command lines")
-
-look("what Ansible printed", printed)
-print(f"{len(printed)} bytes that Ansible printed with -vvv --diff")
-
-newest = max((root / "build/runs").iterdir(), key=lambda path: path.stat().st_mtime if "destroy" not in path.name else 0)
-logs = [path for path in newest.rglob("*") if path.is_file()]
-for path in logs:
-    look(str(path.relative_to(root)), path.read_bytes())
-print(f"{len(logs)} files of the run {newest.name.partition('-')[2].partition('-')[2]}")
-
-wide = [
-    path
-    for path in (root / "build").rglob("*")
-    if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o077 and path.stat().st_size < 2**20
-]
-for path in wide:
-    look(str(path.relative_to(root)), path.read_bytes())
-print(f"{len(wide)} files below build/ that others may read")
-
-listed = subprocess.run(["ansible-inventory", "-i", str(folder), "--list"], capture_output=True, text=True, check=True).stdout
-hosts = {name: one for name, one in json.loads(listed)["_meta"]["hostvars"].items() if "@" not in name}
-patterns = b"\n".join(form for secret in SECRETS.values() for form in forms(secret))
-script = """cat > /dev/shm/patterns
+TLS, STATS = "/etc/haproxy/tls.pem", "/etc/haproxy/stats.auth"
+#: Written at the scenario's start, and readable by anybody.
+BEGUN = Path("build/addresses-begun")
+#: What may hold a secret in a guest, as `stat` tells it.
+KEPT = {f"600 root {STATS}", f"600 root {TLS}"}
+#: Folders of this machine that are not this checkout's alone.
+SHARED = ("/tmp", "/var/tmp", "/dev/shm", "/etc")  # noqa: S108  only looked at
+#: Every text file that no package and no image brought, and what the guest tells of its past.
+SCRIPT = """cat > /dev/shm/forms
 find /etc /home /opt /root /run /srv /tmp /usr/local /var/lib/cloud /var/log /var/tmp -xdev -type f -size -4096k -print0 |
-  xargs -0 -r grep -alFf /dev/shm/patterns | xargs -r stat -c "%a %U %n"
-rm /dev/shm/patterns"""
-kept = set()
-for name, host in hosts.items():
-    for line in guest(host, script, patterns).splitlines():
-        if line == f"600 root {STATS}":
-            kept.add(name)
-        else:
-            found.append(f"a secret in the guest {name}: {line}")
-print(f"guests {', '.join(hosts)}; the stats password is kept 0600 on {', '.join(sorted(kept))}")
-password = SECRETS["the stats password"]
-stored = {name: guest(hosts[name], f"cat {STATS}") for name in ("pooled-lb-001", "pooled-lb-002")}
-if kept != set(stored) or not all(f":{password}" in text for text in stored.values()):
-    found.append(f"the stats password was not read back: it is kept on {sorted(kept)}")
+  xargs -0 -r grep -salFf /dev/shm/forms | xargs -r stat -c "%a %U %n"
+told() { if "$@" 2>/dev/null | grep -aqFf /dev/shm/forms; then echo "$*"; fi; }
+told journalctl --no-pager --output=export
+if command -v docker > /dev/null; then
+  for container in $(docker ps -aq); do told docker inspect $container; told docker logs $container; done
+fi
+rm /dev/shm/forms"""
 
-# What the guest was told, read by cloud-init's own code in the guest, and what its tools make of it.
-check = """
-import base64, json, subprocess
-from cloudinit.sources import DataSourceVMware as ds
-env = dict(part.split("=", 1) for part in open("/proc/1/environ").read().split(chr(0)) if "=" in part)
-meta = ds.process_metadata(ds.load_json_or_yaml(base64.b64decode(env["VMX_GUESTINFO_METADATA"]).decode()))
-network = meta["network"]["config"]
-open("/tmp/net.json", "w").write(json.dumps(network))
-mac = network["ethernets"]["fleet"]["match"]["macaddress"]
-for kind in ("eni", "netplan", "networkd"):
-    command = ["cloud-init", "devel", "net-convert", "-p", "/tmp/net.json", "-k", "yaml", "-d", "/tmp/net-" + kind]
-    subprocess.run([*command, "-D", "debian", "-m", "eth0," + mac, "-O", kind], check=True)
-"""
-shown = guest(hosts["pooled-001"], "python3 - && grep -rhi address /tmp/net-*; ip -4 -o addr", check.encode())
-address = str(site.fleet("pooled").pool.ranges[0].first)
-if shown.count(address) < 4:
-    found.append(f"cloud-init's tools or the guest do not say {address}: {shown}")
-print(f"cloud-init net-convert (eni, netplan, networkd) and the guest itself say {address}")
-if found:
-    sys.exit("\n".join(found))
+
+def vcenter(site: Path) -> dict[str, bytes]:
+    """VMs, tasks and events of the fleet's folder."""
+    with connect(load_site(site).endpoint()) as session:
+        folder = session.content.searchIndex.FindByInventoryPath("/lab/vm/fleets/pooled")
+        return told_by_vcenter(session.content, folder)
+
+
+def told(made: Path, runs: list[Path]) -> dict[str, bytes]:
+    """Command lines, what was printed, and the logs and artifacts of the runs."""
+    places = {}
+    for file in sorted(made.glob("processes-*")):
+        for where, lines in json.loads(file.read_text()).items():
+            places[f"command lines of the {where} ({file.name})"] = "\n".join(lines).encode()
+    places["output of -vvv --diff"] = (made / "printed").read_bytes()
+    for run in runs:
+        verb = run.name.split("-")[2]
+        texts = [path.read_bytes() for path in run.rglob("*") if path.is_file()]
+        places[f"log and artifacts of {verb}: {len(texts)} files"] = b"\n".join(texts)
+    return places
+
+
+def wide(since: float) -> dict[str, bytes]:
+    """What others may read of what changed on this machine meanwhile."""
+    places = {}
+    for top in (Path("build").resolve(), *map(Path, SHARED), Path.home()):
+        for path in readable_by_others(top, since):
+            try:
+                places[f"the file {path}, which others may read"] = path.read_bytes()
+            except OSError:  # gone meanwhile
+                continue
+    return places
+
+
+def guest_leaks(guest: Guest, secrets: dict[str, str], *, word: str) -> tuple[set[str], list[str]]:
+    """Which files of a guest keep a secret as they may, and what else holds one."""
+    if not guest.run(SCRIPT, "\n".join(form.decode() for form in forms(word))):
+        return set(), [f"the guest {guest.name} was not really searched"]
+    patterns = [form.decode() for secret in secrets.values() for form in forms(secret)]
+    lines = set(guest.run(SCRIPT, "\n".join(patterns)).splitlines())
+    return lines & KEPT, [f"a secret in the guest {guest.name}: {line}" for line in sorted(lines - KEPT)]
+
+
+def main(site: Path, made: Path) -> list[str]:
+    """Search; the sentences that say what is wrong."""
+    since = float(BEGUN.read_text())
+    planted = json.loads((made / "secrets.json").read_text())
+    secrets = {
+        "vCenter's password": load_site(site).endpoint().password,
+        "the registry's key": planted["registry"],
+        "the stats password": planted["stats"],
+        "the private SSH key": Path("build/lab/id_ed25519").read_text().splitlines()[2],
+        "the private TLS key": (made / "tls.key").read_text().splitlines()[1],
+    }
+    runs = [run for run in Path("build/runs").iterdir() if run.stat().st_mtime >= since and "destroy" not in run.name]
+    guests = guests_of(site)
+    address, name = guests[0].address, guests[0].name
+
+    places = vcenter(site) | told(made, runs)
+    for place, text in places.items():
+        print(f"{place}: {len(text)} bytes")
+    found = [f"{place} was not really read" for place in unread(places, [address, "pooled-", "ansible-playbook", "haproxy"])]
+    others = wide(since)
+    print(f"{len(others)} files of this machine that changed since and that others may read")
+    if not any(str(BEGUN.resolve()) in place for place in others):
+        found.append("files that others may read were not really looked for")
+    found += leaks({**places, **others}, secrets)
+
+    for guest in guests:
+        kept, more = guest_leaks(guest, secrets, word=name)
+        found += more
+        print(f"guest {guest.name}: files, journal, containers; secrets in {sorted(kept) or 'nothing'}")
+        if ("-lb-" in guest.name) != bool(kept) or (kept and f":{planted['stats']}" not in guest.run(f"cat {STATS}")):
+            found.append(f"{guest.name} keeps {kept}, which is not the password of the first run")
+    return found
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    sys.exit("\n".join(main(Path(sys.argv[1]), Path(sys.argv[2]))) or None)

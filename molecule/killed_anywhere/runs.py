@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "molecule" / "inventory"
 FLEET = "killed-anywhere"
 RUN_S = 240  # no run takes longer
+TAIL = 60  # lines of a run's output that are worth telling
 # What is on a guest: services, what Triton starts with, its models, the balancer's servers.
 LOOK = r"""
 systemctl is-active docker; systemctl is-active triton; systemctl is-active haproxy
@@ -41,6 +42,10 @@ def control() -> Control:
     """The lab's control interface."""
     told = json.loads((ROOT / "build" / "lab" / "lab.json").read_text())["control"]
     return Control(told["url"], told["token"])
+
+
+class WrongError(Exception):
+    """A run that did not end as it should, or never came to its point; the end of its output."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ def killed(run: Run, point: Point) -> float:
     """Start a run, kill it at the point, and return the seconds that it had.
 
     Raises:
-        SystemExit: it never came there.
+        WrongError: it never came there.
     """
     begun = time.monotonic()
     lab = control()
@@ -150,7 +155,7 @@ def killed(run: Run, point: Point) -> float:
             lab.await_dropped(hold)  # released before, a held write would take effect after all
         lab.clear_holds()
     if not there:
-        raise SystemExit("\n".join([*started.lines[-40:], f"the run never came to {point.name}"]))
+        raise WrongError("\n".join([*started.lines[-TAIL:], f"the run never came to {point.name}"]))
     return time.monotonic() - begun
 
 
@@ -158,12 +163,12 @@ def finished(run: Run, *, code: int = 0) -> list[str]:
     """Run to the end; returns its output.
 
     Raises:
-        SystemExit: it ended with another code.
+        WrongError: it ended with another code.
     """
     started = Started(run)
     found = started.end()
     if found != code:
-        raise SystemExit("\n".join([*started.lines[-60:], f"{run}: ended with {found}, not {code}"]))
+        raise WrongError("\n".join([*started.lines[-TAIL:], f"{run}: ended with {found}, not {code}"]))
     return started.lines
 
 
@@ -173,7 +178,7 @@ def fleet(*arguments: str, code: int = 0) -> str:
     command = [str(Path(sys.executable).with_name("fleet")), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=env, timeout=RUN_S)
     if done.returncode != code:
-        raise SystemExit(f"fleet {' '.join(arguments)} ended with {done.returncode}, not {code}:\n{done.stdout}{done.stderr}")
+        raise WrongError(f"fleet {' '.join(arguments)} ended with {done.returncode}, not {code}:\n{done.stdout}{done.stderr}")
     return done.stdout
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "shared"))
-from commands import check, control, end, names, start, status
+from commands import LIMIT_S, check, control, end, names, start, status
 
 if TYPE_CHECKING:
     import subprocess
@@ -29,8 +30,10 @@ def race() -> None:
     try:
         check("a run came to its clone", lab.await_hold(hold, 60).state, "waiting")
         lease = status(FLEET)["lease"]
-        while all(run.poll() is None for run in runs):
-            pass
+        deadline = time.monotonic() + LIMIT_S
+        while all(run.poll() is None for run in runs) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        check("runs that ended while the other one's clone is held", sum(run.poll() is not None for run in runs), 1)
         loser = next(run for run in runs if run.poll() is not None)
         told = " ".join(end(loser, HELD).split())
         process = f"(scale_out.yml, process {lease['owner']['process']['pid']})"

@@ -20,10 +20,12 @@ requirements: [the Python package C(fleet)]
 import atexit
 import os
 
+from ansible import context
 from ansible.plugins.callback import CallbackBase
 
 from fleet.ansible import run
-from fleet.errors import FleetError
+from fleet.ansible.origin import check_matched, run_groups
+from fleet.errors import FleetError, UsageError
 from fleet.keeper import Keeper
 from fleet.site import load_site
 from fleet.vsphere.session import connect
@@ -43,6 +45,32 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_start(self, playbook):
         run.begin(os.path.basename(playbook._file_name))
         atexit.register(self._close)  # an interrupted run sends no statistics
+        self._add_groups(playbook)
+
+    @staticmethod
+    def _add_groups(playbook):
+        """The groups that this run's plays name, empty until the run has read its fleet.
+
+        Ansible warns of a pattern that matches no group, and a run that finds nothing to configure or to restart would be full of
+        such warnings. A real one, of a group that is mistyped or missing in a site, still shows.
+        """
+        for play in playbook.get_plays():
+            inventory = play.get_variable_manager()._inventory
+            for group in run_groups(play.hosts):
+                inventory.add_group(group)
+
+    def v2_playbook_on_play_start(self, play):
+        self._play = play
+
+    def v2_playbook_on_no_hosts_matched(self):
+        """Ansible takes a play without hosts for a success: for a play of a fleet it is a mistyped name."""
+        inventory = self._play.get_variable_manager()._inventory
+        logical = [host.name for host in inventory.groups["fleets"].get_hosts()] if "fleets" in inventory.groups else []
+        try:
+            check_matched(self._play.hosts, logical, limit=context.CLIARGS.get("subset"))
+        except UsageError as error:
+            self._display.error(str(error), wrap_text=False)
+            raise SystemExit(error.exit_code) from None
 
     def v2_runner_on_ok(self, result):
         taken = result.result.get("lease") if result.task.action == "fleet_lease" else None

@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
         try:
             return {"changed": False, **self._lease(options, task_vars or {})}
         except FleetError as error:
-            raise AnsibleActionFail(str(error), result={"exit_code": error.exit_code}) from error
+            raise AnsibleActionFail(str(error), result={"exit_code": error.exit_code}) from None  # Ansible repeats a cause
 
     def _lease(self, options, task_vars):
         own = run.current()
@@ -46,13 +46,14 @@ class ActionModule(ActionBase):
                 "This run cannot hold a lease: the callback plugin playbooks/callback_plugins/fleet_lease.py is not loaded. Run "
                 "playbooks that lie in playbooks/, or wire it with this project's ansible.cfg (callback_plugins)."
             )
+        if options["state"] == "kept":
+            place = self._place(task_vars)
+            claims.require(place["fleet_site_file"], place["fleet_name"], own.id)
+            return {"lease": None}
         check_one_fleet(task_vars.get("groups", {}), task_vars.get("inventory_hostname", ""))
         given = {name: options[name] for name in ("site_file", "fleet") if options[name]}
         extra_vars = load_extra_vars(self._loader)
         place = module_arguments(given, task_vars, extra_vars, run_only=False)
-        if options["state"] == "kept":
-            claims.require(place["site_file"], place["fleet"], own.id)
-            return {"lease": None}
         who = replace(own.owner, user=task_vars.get("awx_user_name") or own.owner.user)
         wait = Waiting(options["wait"] if options["wait"] >= 0 else float("inf"), tell=self._tell)
         wish = self._wish(options, extra_vars) if options["scale_out"] else None
@@ -60,8 +61,14 @@ class ActionModule(ActionBase):
         return {"lease": taken and {**place, **taken}}
 
     @staticmethod
+    def _place(task_vars):
+        """The variables of the run's fleet, on whichever of its hosts this is: each of them may be about to be changed."""
+        (fleet,) = task_vars["groups"]["run_fleet"]
+        return task_vars["hostvars"][fleet]
+
+    @staticmethod
     def _wish(options, extra_vars):
-        counts = {RUN_ONLY[name]: int(extra_vars[name]) for name in COUNTS if name in extra_vars}
+        counts = {RUN_ONLY[name]: int(extra_vars[name]) for name in COUNTS.keys() & RUN_ONLY.keys() if name in extra_vars}
         return {**counts, "terms": Terms(partial=options["partial"], allow_possible=options["allow_possible"])}
 
     @staticmethod

@@ -73,6 +73,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
         try:
             site = load_site(path)  # before Ansible reads the file: what is wrong in it is one sentence here
             self._read_config_data(path)
+            if warning := site.overruled():
+                self.display.warning(warning)
             self.inventory.set_variable("all", "fleet_site_dir", str(site.path.parent))
             if (key := key_path(site.name)).exists():  # the weakest of all places: any group_vars of the site win
                 self.inventory.set_variable("all", "ansible_ssh_private_key_file", str(key))
@@ -98,7 +100,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
             self.inventory.set_variable(logical, key, value)
         # The interpreter of the very run, also when AWX replays this inventory from its database.
         self.inventory.set_variable(logical, "ansible_python_interpreter", trust_as_template("{{ ansible_playbook_python }}"))
-        observed = controller.observe()
+        observed = controller.observe(tolerant=True)  # a run on this fleet ends with that sentence; the other fleets' runs go on
+        if observed.trouble:
+            self.display.warning(observed.trouble)
         for member, variables in controller.member_vars(observed):
             self._add(member.name, hostvars.member_groups(member, spec.name))
             for key, value in variables.items():

@@ -40,6 +40,15 @@ options:
   profile:
     description: Their profile; without it, the one that the server holds.
     type: str
+  beside:
+    description: For C(changed), the servers that are changed in the same way at the same time; no two are given the same place.
+    type: list
+    elements: str
+    default: []
+  at_once:
+    description: For C(planned), how many of them may be out of traffic together; the plan says what that means for clients.
+    type: int
+    default: 1
   allow_possible:
     description: Also use GPU room that depends on slices which vCenter does not tell.
     type: bool
@@ -82,7 +91,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: The changes; C(change) lists name, what it holds and is to hold, host and expected GPUs.
+  description: The changes; C(change) lists name, what it holds and is to hold, host and the GPUs that are planned.
   type: dict
   returned: with C(planned)
 plan_lines:
@@ -120,12 +129,12 @@ def run(params: dict, *, check: bool) -> dict:
     limits, ssh_args = Limits(**params["limits"]), params["ssh_args"]
     with service.open_fleet(params["site_file"], params["fleet"], limits=limits, run=params["run"]) as controller:
         if state == "planned":
-            return resizing.planned(controller, names, confirm=params["confirm"], check=check, **how)
+            return resizing.planned(controller, names, confirm=params["confirm"], check=check, at_once=params["at_once"], **how)
         if check:
             return {"changed": True}
         (name,) = names
         if state == "changed":
-            return resizing.change(controller, name, ssh_args=ssh_args, **how)
+            return resizing.change(controller, name, beside=params["beside"], ssh_args=ssh_args, **how)
         if state == "restored":
             return resizing.restore(controller, name, ssh_args=ssh_args)
         return resizing.finish(controller, name, params["outcome"], params["reason"])
@@ -139,6 +148,8 @@ def main() -> None:
             "fleet": {"type": "str", "required": True},
             "run": {"type": "str"},
             "servers": {"type": "list", "elements": "str", "required": True},
+            "beside": {"type": "list", "elements": "str", "default": []},
+            "at_once": {"type": "int", "default": 1},
             "gpus": {"type": "int"},
             "profile": {"type": "str"},
             "allow_possible": {"type": "bool", "default": False},

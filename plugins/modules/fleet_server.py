@@ -36,11 +36,12 @@ options:
     description: Servers on top of the target (extra variable C(fleet_add) of the run).
     type: int
   more:
-    description: Add on top of a request that is still open (extra variable C(fleet_more) of the run).
+    description: Add, or retire, on top of a request that is still open (extra variable C(fleet_more) of the run).
     type: bool
     default: false
   request_id:
-    description: The id of the request; the same id never adds twice (extra variable C(fleet_request_id) of the run).
+    description:
+      - The id of the request; the same id never adds or retires twice (extra variable C(fleet_request_id) of the run).
     type: str
   partial:
     description: Take the servers that fit on GPUs when not all do, and lower the target to them.
@@ -55,6 +56,15 @@ options:
     type: list
     elements: str
     default: []
+  plan:
+    description: For C(absent), the plan that C(draining) answered; this answer's plan goes on with it.
+    type: dict
+  close:
+    description:
+      - For C(absent), close the requests whose servers are all gone. C(false) when tasks about what is gone follow, and close after
+        them, so that a run which is killed in between is told of the same servers again.
+    type: bool
+    default: true
   count:
     description: How many servers to retire, for C(draining) without names.
     type: int
@@ -70,6 +80,12 @@ options:
   confirm:
     description: The fleet's name, as consent to removing something (extra variable C(fleet_confirm) of the run).
     type: str
+  shown:
+    description:
+      - The moids of those whose removal was shown to somebody who consented to it (extra variable C(fleet_shown) of the run).
+      - Nothing is done where anybody else would go. Without it the consent is to whatever the plan is.
+    type: list
+    elements: str
   user:
     description: The account in new guests that is given the authorized keys.
     type: str
@@ -116,11 +132,11 @@ RETURN = r"""
 plan:
   description: The changes, in order.
   type: dict
-  returned: always
+  returned: when something is planned, so not for C(observed)
 plan_lines:
   description: The plan for people.
   type: list
-  returned: always
+  returned: when something is planned, so not for C(observed)
 servers:
   description: Every confirmed server with its host variables.
   type: list
@@ -137,6 +153,14 @@ private_key_file:
   description: The site's own private key, when it is the one that the guests know.
   type: path
   returned: when the site gives no other
+missing:
+  description: How many servers of the target are not there.
+  type: int
+  returned: for C(observed)
+gone:
+  description: The servers of requests whose servers are all gone, whichever run destroyed them.
+  type: list
+  returned: for C(absent) and C(destroyed)
 placed:
   description: Host and GPUs of each new server, as read back after power-on.
   type: dict
@@ -162,7 +186,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 try:
     from fleet import retry, service
     from fleet.controller import FirstBoot, Limits
-    from fleet.errors import FleetError, NotConfirmedError
+    from fleet.errors import FleetError, NotConfirmedError, UsageError
     from fleet.room import Terms
     from fleet.sitekey import public_keys
 except ImportError:
@@ -203,6 +227,8 @@ def run(module: AnsibleModule) -> dict:
             return present(controller, params, check=check)
         confirmed = params["confirm"] == params["fleet"]
         if params["state"] == "draining":
+            if params["add"] is not None:
+                raise UsageError("fleet_add adds servers, and scaling in never does: use scale_out.yml or fleet add-vm.")
             answer = service.drain(
                 controller,
                 names=params["servers"],
@@ -210,14 +236,20 @@ def run(module: AnsibleModule) -> dict:
                 size=params["size"],
                 order=params["order"],
                 max_remove=params["max_remove"],
+                more=params["more"],
+                request_id=params["request_id"],
+                shown=params["shown"],
                 check=check or not confirmed,
             )
         else:
             answer = service.remove(
                 controller,
                 names=params["servers"],
+                drained=params["plan"],
+                close=params["close"],
                 everything=params["state"] == "destroyed",
                 confirm=params["confirm"],
+                shown=params["shown"],
                 check=check or not confirmed,
             )
         if answer["changed"] and not confirmed and not check:
@@ -247,10 +279,13 @@ def main() -> None:
             "partial": {"type": "bool", "default": False},
             "allow_possible": {"type": "bool", "default": False},
             "servers": {"type": "list", "elements": "str", "default": []},
+            "plan": {"type": "dict"},
+            "close": {"type": "bool", "default": True},
             "count": {"type": "int"},
             "order": {"type": "str", "choices": ["newest", "oldest"], "default": "newest"},
             "max_remove": {"type": "int", "default": 2},
             "confirm": {"type": "str"},
+            "shown": {"type": "list", "elements": "str"},
             "user": {"type": "str", "default": "nvidia"},
             "authorized_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "private_key_file": {"type": "path"},
@@ -265,7 +300,7 @@ def main() -> None:
         answer = run(module)
     except FleetError as error:
         module.fail_json(msg=str(error), exit_code=error.exit_code, error=type(error).__name__)
-    if module._diff:
+    if module._diff and "plan_lines" in answer:
         after = [line for line in answer["plan_lines"] if not line.startswith("  ")]
         answer["diff"] = {"before": "", "after": "".join(f"{line}\n" for line in after) if answer["changed"] else ""}
     module.exit_json(**answer)

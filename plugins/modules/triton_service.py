@@ -109,9 +109,12 @@ class Guest:
             raise GuestError("there is no docker on this VM: install Docker in the template")
 
     def run(self, *command, data=None, env=None):
+        return self.answered(f"{' '.join(command[:3])} failed", *command, data=data, env=env)
+
+    def answered(self, otherwise, *command, data=None, env=None, mend=""):
         code, out, error = self.module.run_command(list(command), data=data, environ_update=env or {})
         if code:
-            raise GuestError(f"{' '.join(command[:3])} failed: {' '.join((error or out).split())[-600:]}")
+            raise GuestError(f"{otherwise}: {' '.join((error or out).split())[-600:]}{mend}")
         return out
 
     def image_id(self, image):
@@ -120,12 +123,21 @@ class Guest:
             raise GuestError(f"Docker does not answer: {' '.join(error.split())}. Is docker.service running?")
         return out.strip() if not code else ""
 
+    def login(self, registry, username, password, env):
+        self.answered(
+            f"the login to the registry {registry} as {username} failed",
+            *(self.docker, "login", "--username", username, "--password-stdin", registry),
+            data=password,
+            env=env,
+            mend=". Check triton_server_registry, triton_server_registry_username and triton_server_registry_password.",
+        )
+
     def pull(self, image, registry, username, password):
         config = tempfile.mkdtemp(prefix="triton-pull-")
         env = {"DOCKER_CONFIG": config} if registry else {}
         try:
             if registry:
-                self.run(self.docker, "login", "--username", username, "--password-stdin", registry, data=password, env=env)
+                self.login(registry, username, password, env)
             self.run(self.docker, "pull", "--quiet", image, env=env)
         finally:
             shutil.rmtree(config)

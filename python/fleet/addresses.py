@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from fleet.model import GuestNic, Nic
+    from fleet.pool import Address
 
 
 def guest_addresses(reported: Iterable[GuestNic], nics: Sequence[Nic], network: str | None) -> tuple[str, ...]:
-    """Addresses of a VM's own virtual cards on ``network``, IPv4 first.
+    """Addresses of a VM's own virtual cards on ``network``, best first, each in the usual spelling.
 
-    What a guest reports also holds bridges and tunnels inside it (``deviceConfigId`` -1): only entries that belong to
-    one of the VM's virtual cards, by device key or else by MAC, count. Link-local and loopback addresses never do.
+    The first card's come first, of one card IPv4 before IPv6, and of one family in the guest's own order. What a guest
+    reports also holds bridges and tunnels inside it (``deviceConfigId`` -1): only entries that belong to one of the VM's
+    virtual cards, by device key or else by MAC, count. Link-local and loopback addresses never do.
 
     Args:
         reported: the entries of ``guest.net``.
@@ -34,10 +36,8 @@ def guest_addresses(reported: Iterable[GuestNic], nics: Sequence[Nic], network: 
             index = macs.get((entry.mac or "").lower())
         if index is None or (network is not None and entry.network and entry.network != network):
             continue
-        for text in entry.addresses:
-            version = _usable(text)
-            if version:
-                found.append((index, version, text))
+        usable = (address for text in entry.addresses if (address := _usable(text)))
+        found.extend((index, address.version, str(address)) for address in usable)
     return tuple(text for _, _, text in sorted(found, key=lambda item: item[:2]))
 
 
@@ -59,11 +59,11 @@ def in_url(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _usable(text: str) -> int | None:
+def _usable(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text.split("%", 1)[0])
     except ValueError:
         return None
     if address.is_link_local or address.is_loopback or address.is_unspecified or address.is_multicast:
         return None
-    return address.version
+    return address

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleet import adoption, hostvars
 from fleet.addresses import guest_addresses
-from fleet.errors import FleetError
+from fleet.errors import FleetError, UsageError
 from fleet.model import LOADBALANCER, MEMBER_KEYS, TRITON
 from fleet.ssh import scan_host_keys
 from fleet.vsphere import find, read
@@ -66,10 +66,16 @@ def plan_disown(controller: Controller, names: Sequence[str]) -> AdoptionPlan:
     """Say what letting VMs go means. Writes nothing.
 
     Raises:
-        UsageError: one is not there, or is not this fleet's.
+        UsageError: one is not there, is not this fleet's, or may be the twin of a member.
     """
     observed = controller.observe()
     members = {m.name: m.vm.moid for m in observed.state.members if m.confirmed}
+    for twin in observed.state.members:
+        if not twin.confirmed and twin.name in names and twin.name in members:
+            raise UsageError(
+                f"{twin.name} is a member ({members[twin.name]}), and VM {twin.vm.name} ({twin.vm.moid}) carries the same "
+                "keys: give the id of the one you mean."
+            )
     chosen = adoption.find_vms(names, observed.vms, members)
     return adoption.plan_disown(controller.spec, observed.record, observed.state, chosen)
 

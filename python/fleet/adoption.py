@@ -180,7 +180,7 @@ def plan_adopt(
         for one in candidates
         if (m := confirmed.get(one.vm.moid)) is not None and m.role != role
     ]
-    servers = sum(m.role == TRITON for m in confirmed.values()) + (len(adopt) if role == TRITON else 0)
+    servers = sum(m.role == TRITON and m.state != "draining" for m in confirmed.values()) + (len(adopt) if role == TRITON else 0)
     if role == TRITON and adopt and servers > spec.size.max:
         told.append(f"with them the fleet has {servers} servers and size.max in fleet.yml is {spec.size.max}: raise it there")
     if told:

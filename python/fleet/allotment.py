@@ -7,6 +7,7 @@ that holds it is powered on for the first time.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
     from fleet.controller import Controller, Observation
     from fleet.model import Devices, Member, Vm
     from fleet.plan import Plan
-    from fleet.pool import Address
+    from fleet.pool import Address, Pool
     from fleet.report import Report
 
-_ROUNDS = 3  # of asking the network; whoever answers in all of them is a firewall, not a guest
+_BLOCK, _FIREWALL = 32, 64  # addresses asked about at once; so many that answer are a firewall's, not guests'
+_TOLD = 4  # of them in a sentence
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -61,17 +63,32 @@ def allotted(
     if pool is None or not plan.create:
         return plan
     taken = {address: str(who[0]) for address, who in holders(controller, observed.vms).items()}
-    for _ in range(_ROUNDS):
-        rows = allot(pool, len(plan.create), taken, fleet=controller.spec.name)
-        busy = ask(address for row in rows for address in row) if pool.probe else ()
-        if not busy:
-            return replace(plan, create=tuple(replace(c, addresses=row) for c, row in zip(plan.create, rows, strict=True)))
+    wanted, refused = len(plan.create), 0
+    rows = allot(pool, wanted, taken, fleet=controller.spec.name)
+    while rows and refused < _FIREWALL:
+        busy = frozenset(ask(address for row in rows for address in row)) if pool.probe else frozenset()
+        silent = [row for row in rows if busy.isdisjoint(row)]
+        if len(silent) >= wanted:
+            chosen = zip(plan.create, silent[:wanted], strict=True)
+            return replace(plan, create=tuple(replace(c, addresses=row) for c, row in chosen))
         taken |= dict.fromkeys(as_addresses(busy), "answers on the network, and no VM of this vCenter reports it")
+        refused += len(busy)
+        rows = _further(pool, wanted, taken, controller.spec.name)
+    last = sorted(busy)
+    more = f" and {len(last) - _TOLD} more" if len(last) > _TOLD else ""
     raise NoRoomError(
         f"In the pool of fleet {controller.spec.name} address after address answers on the network, the last ones "
-        f"{', '.join(sorted(busy))}, and no VM of this vCenter reports them. Either somebody else uses the range, or a firewall "
-        "answers in its place: then set addresses.probe: false in fleet.yml."
+        f"{', '.join(last[:_TOLD])}{more}, and no VM of this vCenter reports them. Either somebody else uses the range, or a "
+        "firewall answers in its place: then set addresses.probe: false in fleet.yml."
     )
+
+
+def _further(pool: Pool, wanted: int, taken: Mapping[Address, str], fleet: str) -> list[tuple[str, ...]]:
+    """Addresses to ask about next: many at once where somebody else's machines are, so many as are wanted, or none."""
+    for count in (max(wanted, _BLOCK), wanted):
+        with contextlib.suppress(NoRoomError):
+            return allot(pool, count, taken, fleet=fleet)
+    return []
 
 
 def holders(controller: Controller, vms: Iterable[Vm]) -> dict[Address, list[Holder]]:

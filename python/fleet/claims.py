@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fleet import lease as leases
 from fleet import leasing, service
 from fleet.controller import Controller, FirstBoot, Limits
-from fleet.errors import FleetError
+from fleet.errors import FleetError, LeaseError
 from fleet.keeper import Keeper
 from fleet.model import RECORD, RECORD_KEY
 from fleet.owner import this_owner
@@ -150,8 +150,17 @@ def look(site_file: str, fleet: str | None) -> Lease | None:
         return found if found and found.expires > session.now() else None
 
 
-def end(site_file: str, fleet: str | None) -> bool:
-    """End a fleet's lease, whoever holds it; returns whether anybody did. Its run stops before its next change."""
+def end(site_file: str, fleet: str | None, run: str | None = None) -> bool:
+    """End a fleet's lease; returns whether anybody held it. Its run stops before its next change.
+
+    Args:
+        site_file: the site's ``fleet.yml``.
+        fleet: the fleet's name.
+        run: the id of the run whose lease it has to be; ``None`` ends it whoever holds it, also one that cannot be understood.
+
+    Raises:
+        LeaseError: another run has taken it meanwhile.
+    """
     site = load_site(site_file)
     spec = site.fleet(fleet)
     with connect(site.endpoint()) as session:
@@ -162,6 +171,10 @@ def end(site_file: str, fleet: str | None) -> bool:
 
         def change(record: Record) -> Record:
             had[:] = [record.lease is not None]
+            if run is not None and record.lease is not None and record.lease.get("run") != run:
+                other = leases.from_dict(record.lease, where=spec.name)
+                told = f" {leases.held_by(spec.name, other)}." if other else ""
+                raise LeaseError(f"The lease of fleet {spec.name} was left as it is: it is another run's by now.{told}")
             return replace(record, lease=None)
 
         records.update_record(session, vm, change)

@@ -59,6 +59,7 @@ class Observation:
     record: Record | None
     hosts: tuple[Host, ...]
     vms: tuple[Vm, ...] = ()  # every VM of the vCenter
+    trouble: str = ""  # why the record could not be read, where that was asked to be told and not to be an error
 
     def members(self, role: str = TRITON) -> tuple[Member, ...]:
         """Confirmed members of a role."""
@@ -86,8 +87,15 @@ class Controller:
 
     # ── observe ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def observe(self) -> Observation:
-        """Read the fleet in bulk: all VMs, all hosts, and the devices of the fleet's own VMs."""
+    def observe(self, *, tolerant: bool = False) -> Observation:
+        """Read the fleet in bulk: all VMs, all hosts, and the devices of the fleet's own VMs.
+
+        Args:
+            tolerant: only look: members are members whatever is wrong with the record, which is told and ends nothing.
+
+        Raises:
+            FleetError: the record is not understood, and the look is not a tolerant one.
+        """
         vms = read.read_vms(self.session)
         hosts = read.read_hosts(self.session)
         own = observe.members_of(vms, self.spec.name)
@@ -101,12 +109,19 @@ class Controller:
             network=self.spec.network,
             now=self.session.now(),
         )
-        record = records.of_vm(state.record_vm) if state.record_vm else None
-        return Observation(state=state, record=record, hosts=tuple(hosts), vms=tuple(vms))
+        record, trouble = None, ""
+        try:
+            record = records.of_vm(state.record_vm) if state.record_vm else None
+        except FleetError as error:
+            if not tolerant:
+                raise
+            trouble = str(error)
+        return Observation(state=state, record=record, hosts=tuple(hosts), vms=tuple(vms), trouble=trouble)
 
     def gpus(self, observed: Observation, *, without: Collection[str] = ()) -> GpuSite:
         """The GPUs of the vCenter with who stands on them; ``without`` are moids of VMs that reserve nothing."""
-        return read_gpus(self.session, observed.hosts, observed.vms, without=without)
+        cards = bool(self.spec.server.devices)
+        return read_gpus(self.session, observed.hosts, observed.vms, without=without, cards=cards)
 
     # ── write ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -152,7 +167,7 @@ class Controller:
     def mark(self, states: Mapping[str, tuple[str, str | None]], *, check: bool = False) -> list[str]:
         """Write state and reason of members by name; returns the names that change (``check`` writes nothing).
 
-        When every server of the target is ready, open requests of the record are closed.
+        When every server of the target is ready, open additions of the record are closed.
         """
         members = {m.name: m for m in self.observe().state.members if m.confirmed}
         unknown = sorted(states.keys() - members.keys())
@@ -171,7 +186,7 @@ class Controller:
         return sorted(changed[moid] for moid in writes)
 
     def close_requests(self) -> bool:
-        """Close the record's open requests that the ready servers fulfil; returns whether there were any."""
+        """Close the record's open additions that the ready servers fulfil; returns whether there were any."""
         observed = self.observe()
         record, vm = observed.record, observed.state.record_vm
         if record is None or record.target is None or vm is None or not record.requests:
@@ -182,6 +197,15 @@ class Controller:
             return False
         self._update_record(lambda now: wishes.close(now, ready, at))
         return True
+
+    def close_removals(self, observed: Observation, *, close: bool = True) -> list[str]:
+        """Close the record's open removals whose servers are all gone, unless told not to; returns those servers."""
+        record, at = observed.record, observed.state.now.isoformat(timespec="seconds")
+        there = {m.name for m in observed.members()}
+        gone = wishes.removed(record, there) if record is not None else ()
+        if gone and close:
+            self._update_record(lambda now: wishes.close_removals(now, there, at))
+        return sorted({name for one in gone for name in one[wishes.REMOVE]})
 
     def require_none_quarantined(self) -> None:
         """Complain about quarantined members, and about servers that could not be made at all.

@@ -1,12 +1,12 @@
 """Every error a user can meet, with the exit code of the command that meets it.
 
     FleetError                1
-    ├── UsageError            2   a bad option, variable or file
+    ├── UsageError            2   a bad option, variable or file; a size outside the fleet's bounds
     │   └── SiteError         2   fleet.yml, a password file, the site's name
     ├── QuarantinedError      3   finished, something is quarantined
     ├── LeaseError            4   another run holds the fleet
     ├── NotConfirmedError     5   nobody consented to a removal
-    ├── NoRoomError           6   the request does not fit
+    ├── NoRoomError           6   the request does not fit: no room
     ├── ConnectError          7   vCenter unreachable, its certificate or login refused
     ├── VSphereError          1   vCenter refused or failed an operation (its own text kept)
     │   └── ConflictError     1   somebody changed the object first (compare-and-swap lost)
@@ -18,6 +18,25 @@ A message says what, where, why and what to do, in one sentence where it can.
 """
 
 from __future__ import annotations
+
+from typing import Final
+
+#: The exit codes' names, for scripts that read JSON.
+KINDS: Final = {
+    1: "error",
+    2: "usage",
+    3: "quarantined",
+    4: "lease_held",
+    5: "not_confirmed",
+    6: "no_room",
+    7: "connect",
+    130: "interrupted",
+}
+
+
+def kind_of(exit_code: int) -> str:
+    """The name of an exit code."""
+    return KINDS.get(exit_code, KINDS[1])
 
 
 class FleetError(Exception):
@@ -55,7 +74,7 @@ class NotConfirmedError(FleetError):
 
 
 class NoRoomError(FleetError):
-    """The request does not fit the site's capacity or the fleet's bounds."""
+    """There is no room for the request: hosts, GPUs, addresses."""
 
     exit_code = 6
 

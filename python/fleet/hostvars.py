@@ -46,6 +46,7 @@ def member_vars(member: Member, spec: FleetSpec, *, cluster: str | None = None) 
             "addresses": [address for nic in vm.guest_nics if nic.key != -1 for address in nic.addresses],
             "host": member.host,
             "cluster": cluster,
+            "datastore": vm.datastore,
             "gpu_profiles": [profile for profile, _ in member.gpus],
             "gpus": [{"profile": profile, "pci_id": pci_id} for profile, pci_id in member.gpus],
             "cpu": vm.cpu,

@@ -147,8 +147,9 @@ def from_dict(value: dict[str, Any] | None, *, where: str) -> Lease | None:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FleetError(
-            f"The lease in the record of fleet {where} cannot be understood ({type(error).__name__}: {error}). It is left as it "
-            f"is; look at it with fleet record show, and end it with fleet lease break --fleet {where} if nobody is at work."
+            f"The lease in the record of fleet {where} cannot be understood ({type(error).__name__}: {error}). It is left as "
+            f"it is; look at it with fleet record show, and end it with fleet lease break --yes --fleet {where} if nobody "
+            "is at work."
         ) from error
 
 

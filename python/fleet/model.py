@@ -150,6 +150,7 @@ class Vm:
     instance_uuid: str | None = None
     host: str | None = None  # the host's moid
     folder: str | None = None  # the parent folder's moid
+    datastore: str | None = None  # the name of the datastore that holds its configuration
     cpu: int | None = None
     memory_mb: int | None = None
     created: datetime | None = None

@@ -104,8 +104,8 @@ def _gpus(profiles: tuple[str, ...], pci_ids: list[str]) -> tuple[tuple[str, str
 def _state(vm: Vm, role: str, vcenter_uuid: str) -> tuple[str, str]:
     if not identity_is_own(vm, vcenter_uuid):
         return "unconfirmed", (
-            f"it carries the keys of {vm.fleet}/{vm.keys.get('server', '?')} but its instanceUuid is another "
-            "(cloned by hand, restored, or renumbered by vCenter): settle it with fleet adopt or fleet disown"
+            f"VM {vm.name} carries the keys of {vm.fleet}/{vm.keys.get('server', '?')} but its instanceUuid is another (cloned "
+            f"by hand, restored, or renumbered by vCenter): settle it with fleet adopt {vm.moid} or fleet disown {vm.moid}"
         )
     state = vm.keys.get("state", "creating")
     reason = vm.keys.get("reason", "")

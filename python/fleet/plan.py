@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fleet.model import Member, Shape
+    from fleet.gpu.placement import ExpectedGpu
+    from fleet.model import FleetState, Member, Shape
     from fleet.record import Record
 
 
@@ -16,9 +17,8 @@ class Creation:
 
     Attributes:
         host: the planned host's name; None leaves it to vCenter.
-        gpus: its vGPUs in the order of attachment: the profile as the host spells it, and the expected GPU's address.
+        gpus: its vGPUs in the order of attachment, each with the GPU for which it is planned.
         turn: its place in the host's order of power-ons.
-        known: whether a GPU's address is certain: pinned, or the host's only one; else the host's manager chooses.
         certain: whether it fits wherever vCenter puts it and those before it.
         addresses: of the fleet's pool, allotted to it; none where the site uses DHCP.
     """
@@ -27,26 +27,24 @@ class Creation:
     role: str
     shape: Shape
     host: str | None = None
-    gpus: tuple[tuple[str, str | None], ...] = ()
+    gpus: tuple[ExpectedGpu, ...] = ()
     turn: int = 0
-    known: bool = True
     certain: bool = True
     addresses: tuple[str, ...] = ()
 
     @property
     def profiles(self) -> tuple[str, ...]:
         """The vGPU profiles to attach, in order."""
-        return tuple(profile for profile, _ in self.gpus) or self.shape.gpu_profiles
+        return tuple(gpu.profile for gpu in self.gpus) or self.shape.gpu_profiles
 
     def line(self) -> str:
         """What is planned, for people."""
-        at = " @" if self.known else ", expected @"
-        gpus = " + ".join(f"{profile}{f'{at} {pci_id}' if pci_id else ''}" for profile, pci_id in self.gpus)
+        gpus = " + ".join(f"{gpu.profile}{gpu.where}" for gpu in self.gpus)
         where = (f" on {self.host}" if self.host else "") + (f" as {', '.join(self.addresses)}" if self.addresses else "")
         sure = "" if self.certain else ", possible, not certain"
-        what = gpus or " + ".join(self.shape.gpu_profiles) or "no GPU"
-        more = "".join(f" + {device}" for device in self.shape.devices or ())
-        return f"+ clone {self.name} ({self.role}, {what}{more}{sure}) from {self.shape.template}{where}"
+        vgpus = gpus or " + ".join(self.shape.gpu_profiles)
+        what = " + ".join([*([vgpus] if vgpus else []), *map(str, self.shape.devices or ())]) or "no GPU"
+        return f"+ clone {self.name} ({self.role}, {what}{sure}) from {self.shape.template}{where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +74,11 @@ class Plan:
         lines += [creation.line() for creation in self.create]
         lines += [f"~ power on {m.name}" for m in self.start]
         lines += [f"~ configure {m.name} ({m.state}{': ' + m.reason if m.reason else ''})" for m in self.configure]
-        lines += [f"~ drain {m.name}" for m in self.drain]
+        destroyed = {m.name for m in self.remove}
+        lines += [
+            f"~ drain {m.name}" + ("" if m.name in destroyed else f", then destroy it ({m.role}, {m.state}, {m.vm.moid})")
+            for m in self.drain
+        ]
         lines += [f"- destroy {m.name} ({m.role}, {m.state}, {m.vm.moid})" for m in self.remove]
         lines += [f"  {note}" for note in self.notes]
         return lines
@@ -94,8 +96,11 @@ class Plan:
                     "template": c.shape.template,
                     "host": c.host,
                     "gpus": list(c.profiles),
-                    "expected": [{"profile": profile, "pci_id": pci_id} for profile, pci_id in c.gpus],
-                    "known": c.known,
+                    "expected": [
+                        {"profile": gpu.profile, "pci_id": gpu.pci_id or None, "known": gpu.known, "among": list(gpu.among)}
+                        for gpu in c.gpus
+                    ],
+                    "known": all(gpu.known for gpu in c.gpus),
                     "certain": c.certain,
                     "addresses": list(c.addresses),
                 }
@@ -105,5 +110,17 @@ class Plan:
             "configure": [m.name for m in self.configure],
             "drain": [m.name for m in self.drain],
             "remove": [m.name for m in self.remove],
+            "going": [m.vm.moid for m in (*self.drain, *self.remove)],
             "notes": list(self.notes),
         }
+
+
+def unconfirmed_notes(state: FleetState) -> tuple[str, ...]:
+    """A line for each VM that carries the fleet's keys and not its identity."""
+    return tuple(f"left alone: {m.name} ({m.vm.moid}), {m.reason}" for m in state.members if not m.confirmed)
+
+
+def number_of(name: str, stem: str) -> int:
+    """The number in a name of the fleet's own form, ``demo-007``; 0 in any other: ``triton-20241105`` was adopted."""
+    digits = name.removeprefix(f"{stem}-")
+    return int(digits) if digits.isdecimal() and name == f"{stem}-{int(digits):03d}" else 0

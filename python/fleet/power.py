@@ -1,25 +1,27 @@
-"""Starts a fleet's members on their hosts, and finds another place for those that vCenter refuses for want of a GPU.
+"""Starts a fleet's members on their hosts, and finds another place for those that have none there.
 
 Within one host servers with vGPUs start one after the other in the plan's order: where a MIG GPU puts the next one depends
-on those before. Hosts go in parallel. Somebody may take a place between plan and power-on; vCenter then refuses, what is
-left is read again, and the server moves there while it is still off. That is tried twice; vCenter's text is kept.
+on those before. Hosts go in parallel. Before the first power-on, and after each one that brought news, the rest of a host's
+servers is planned again on the GPUs as they are (``fleet.readback``, ``fleet.replan``). Who has no place there, because the new
+plan or vCenter's own refusal says so, moves to another host while it is still off. That is tried twice; vCenter's text is kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fleet import room
+from fleet import readback, replan, room
 from fleet.model import TRITON
 from fleet.vsphere import batch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from fleet.controller import Controller
     from fleet.model import Member
     from fleet.plan import Plan
+    from fleet.readback import Waiting
     from fleet.room import Terms
 
 NO_GPU = "InsufficientGraphicsResourcesFault"
@@ -41,74 +43,56 @@ def start(controller: Controller, plan: Plan, members: Iterable[Member], terms: 
     again = {m.name: [profile for profile, _ in m.gpus] for m in plan.start if m.name in off}
     order = dict.fromkeys([*room.power_order(again), *(creation.name for creation in plan.create), *off])
     told = Started()
-    queue = [off[name] for name in order if name in off]
+    queue = readback.waiting([off[name] for name in order if name in off], plan.create)
+    queue, homeless = replan.at_home(controller, queue, told, terms)
     refusing: set[str] = set()
     for attempt in range(REPLANS + 1):
-        refused = _power_on(controller, queue, told)
-        if not refused or attempt == REPLANS:
+        homeless += _in_turns(controller, queue, told, terms, homeless)
+        if not homeless or attempt == REPLANS:
             break
-        refusing |= {str(m.host) for m in refused}
-        queue = _elsewhere(controller, refused, told, terms, refusing if attempt else ())
+        refusing |= {str(one.member.host) for one in homeless}
+        queue, homeless = replan.elsewhere(controller, homeless, told, terms, refusing if attempt else ()), []
     return told
 
 
-def _power_on(controller: Controller, queue: Sequence[Member], told: Started) -> list[Member]:
+def _in_turns(
+    controller: Controller, queue: Sequence[Waiting], told: Started, terms: Terms, homeless: Sequence[Waiting]
+) -> list[Waiting]:
+    """Power on, on each host one after the other where a plan rests on it; returns the servers for which there is no GPU."""
+    without: list[Waiting] = []
+    turn, queue = readback.turn_of(queue)
+    before = readback.standing(controller, queue)
+    while turn:
+        without += _power_on(controller, turn, told)
+        after = readback.standing(controller, queue)
+        if hosts := readback.news(before, after, turn, queue):
+            queue, astray = replan.at_home(controller, queue, told, terms, hosts=hosts, homeless=(*homeless, *without))
+            without += astray
+        before = after
+        turn, queue = readback.turn_of(queue)
+    return without
+
+
+def _power_on(controller: Controller, queue: Sequence[Waiting], told: Started) -> list[Waiting]:
     """Power on; returns the servers that vCenter has no GPU for, their failures noted."""
-    if not queue:
-        return []
     controller.require_lease()
-    hosts = {m.name: m.vm.host for m in queue if m.gpus and m.vm.host}
+    lanes = {one.name: one.lane for one in queue if one.lane}
     outcomes = batch.power_on_all(
         controller.session,
-        {m.name: m.vm.moid for m in queue},
+        {one.name: one.moid for one in queue},
         timeout=controller.limits.power,
-        lanes=hosts,
-        hosts=hosts,
+        lanes=lanes,
+        hosts={one.name: one.start_on for one in queue if one.start_on},
         on_progress=controller.telling("power on"),
     )
     refused = []
-    for member in queue:
-        outcome = outcomes[member.name]
+    for one in queue:
+        outcome = outcomes[one.name]
         if outcome.error is None:
-            told.names.append(member.name)
-            told.failures.pop(member.name, None)
+            told.names.append(one.name)
+            told.failures.pop(one.name, None)
             continue
-        told.failures[member.name] = str(outcome.error)
-        if outcome.fault == NO_GPU and member.role == TRITON and member.gpus:
-            refused.append(member)
+        told.failures[one.name] = str(outcome.error)
+        if outcome.fault == NO_GPU and one.member.role == TRITON and one.start_on:
+            refused.append(one)
     return refused
-
-
-def _elsewhere(
-    controller: Controller, refused: Sequence[Member], told: Started, terms: Terms, avoid: Collection[str]
-) -> list[Member]:
-    """Plan refused servers on what is left now, and move them there; returns those that found a place, in order."""
-    observed = controller.observe()
-    site = controller.gpus(observed, without=[m.vm.moid for m in refused])
-    site = replace(site, hosts=tuple(host for host in site.hosts if host.name not in avoid))
-    wanted = {m.name: tuple(profile for profile, _ in m.gpus) for m in refused}
-    plan = room.seat(controller.spec, wanted, observed.state, site, terms)
-    moids = {host.name: host.moid for host in observed.hosts}
-    waiting = {m.name: m for m in refused}
-    seated = {seat.server: seat for seat in plan.placements}
-    for name in plan.unplaced:
-        told.failures[name] += f" Planned again, and no GPU is left for it: {'; '.join(plan.reasons[1:]) or 'all are taken'}."
-    moves = {name: moids[seat.host] for name, seat in seated.items() if moids[seat.host] != waiting[name].vm.host}
-    if moves:
-        controller.require_lease()
-    moved = batch.relocate_all(
-        controller.session,
-        {name: waiting[name].vm.moid for name in moves},
-        moves,
-        timeout=controller.limits.power,
-        on_progress=controller.telling("move"),
-    )
-    found = []
-    for name, seat in seated.items():
-        member = waiting[name]
-        if name in moved and (error := moved[name].error) is not None:
-            told.failures[name] += f" It was to move to {seat.host}, which failed: {error}."
-            continue
-        told.notes.append(f"{name}: vCenter had no GPU for it on {member.host}; planned again on {seat.host}")
-        found.append(replace(member, host=seat.host, vm=replace(member.vm, host=moids[seat.host])))
-    return found

@@ -53,7 +53,7 @@ def parse(text: str, *, where: str) -> Record:
     except (ValueError, TypeError) as error:
         raise FleetError(
             f"The fleet's record in VM {where} (extraConfig key fleet.record) cannot be understood: {error}. "
-            "It is left as it is; restore its last value from vCenter's task history, or destroy and recreate the fleet."
+            "It is left as it is, and nothing is changed until it is mended: docs/operations.md, A broken record."
         ) from error
 
 
@@ -94,7 +94,20 @@ def _requests(value: object) -> tuple[dict[str, Any], ...]:
         return ()
     if not isinstance(value, list) or not all(isinstance(request, dict) for request in value):
         raise ValueError("requests is not a list of objects")
+    for request in value:
+        _request(request)
     return tuple(value)
+
+
+def _request(request: dict[str, Any]) -> None:
+    for key in ("from", "to"):
+        if request.get(key) is not None:
+            _count(request, key, None)
+    names = request.get("remove", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"a request's remove is {names!r}, not a list of names")
+    if request.get("id") is not None and not isinstance(request["id"], str):
+        raise ValueError(f"a request's id is {request['id']!r}, not text")
 
 
 def _lease(value: object) -> dict[str, Any] | None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from fleet import room
 from fleet.errors import NoRoomError, UsageError
 from fleet.gpu.catalogue import stem_of
+from fleet.gpu.supposed import only, reserved, without
+from fleet.gpu.whole import holders
 from fleet.holding import WAS, Was, held, named, same, wanted_gpus, was_of
 from fleet.model import TRITON
 from fleet.room import STRICT
@@ -19,11 +21,12 @@ from fleet.room import STRICT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fleet.gpu.model import GpuHost, GpuSite, PhysicalGpu
+    from fleet.gpu.model import GpuSite
     from fleet.gpu.placement import Placement
     from fleet.model import FleetSpec, FleetState, Member
     from fleet.room import Terms
 
+MOST_GPUS = 1024  # far beyond any vCenter's limit, which is asked; a mistyped number is refused before it becomes a list
 _REFUSED = ("draining", "unconfirmed", "creating")
 
 
@@ -65,11 +68,10 @@ class Resize:
             return f"  {self.name} holds {now} already"
         if self.seat is None:
             return f"~ bring {self.name} back into traffic with {now} ({self.member.state})"
-        gpus = ", ".join(gpu.pci_id for gpu in self.seat.gpus if gpu.pci_id)
-        expected = f" (expected {gpus})" if gpus else ""
+        gpus = ",".join(dict.fromkeys(gpu.where for gpu in self.seat.gpus))
         sure = "" if self.seat.certain else ", possible, not certain"
         moves = f", moving there from {self.member.host}" if self.seat.host != self.member.host else ""
-        return f"~ change {self.name}: {now} -> {named(self.wanted)} on {self.seat.host}{expected}{sure}{moves}"
+        return f"~ change {self.name}: {now} -> {named(self.wanted)} on {self.seat.host}{gpus}{sure}{moves}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class ResizePlan:
                     "host_was": one.member.host,
                     "host": one.seat.host if one.seat else one.member.host,
                     "expected": [gpu.pci_id or None for gpu in one.seat.gpus] if one.seat else [],
+                    "known": all(gpu.known for gpu in one.seat.gpus) if one.seat else True,
                     "certain": one.seat.certain if one.seat else True,
                 }
                 for one in self.changes
@@ -121,6 +124,7 @@ def plan_resize(
     gpus: int | None = None,
     profile: str | None = None,
     terms: Terms = STRICT,
+    at_once: int = 1,
 ) -> ResizePlan:
     """Find out whether some servers can hold other GPUs, and where.
 
@@ -135,6 +139,7 @@ def plan_resize(
         gpus: how many vGPUs each is to hold; None: as many as are kept with it, to finish what was begun.
         profile: their profile; None: the one that the server holds.
         terms: how the run takes GPUs.
+        at_once: how many of them may be out of traffic together.
 
     Raises:
         UsageError: a name that is no server, or one that cannot be changed now; a profile that no host offers.
@@ -147,16 +152,18 @@ def plan_resize(
     resizes = [Resize(member, was_of(member), _wanted(spec, own, member, gpus, profile)) for member in members]
     for one in resizes:
         _require_limit(one, own)
-    seated: dict[str, Placement] = {}
-    for number, one in enumerate(resizes):
+    seated = _all_seated(spec, resizes, state, site, terms)
+    return ResizePlan(spec.name, seated, _warnings(state, [one.name for one in resizes if one.open], at_once))
+
+
+def _all_seated(spec: FleetSpec, resizes: Sequence[Resize], state: FleetState, site: GpuSite, terms: Terms) -> tuple[Resize, ...]:
+    """The changes with their seats, each beside those before it; who holds what it is to hold keeps its own."""
+    seated: list[Resize] = []
+    for one in resizes:
         if not one.fits_already:
-            earlier = [before for before in resizes[:number] if before.name in seated]
-            seated[one.name] = _seat(spec, one, earlier, state, site, terms)
-    return ResizePlan(
-        spec.name,
-        tuple(replace(one, seat=seated.get(one.name)) for one in resizes),
-        _warnings(state, {one.name for one in resizes if one.open}),
-    )
+            seated.append(replace(one, seat=_seat(spec, one, seated, state, site, terms)))
+    seats = {one.name: one for one in seated}
+    return tuple(seats.get(one.name, one) for one in resizes)
 
 
 def _changeable(spec: FleetSpec, state: FleetState, name: str) -> Member:
@@ -179,6 +186,8 @@ def _wanted(spec: FleetSpec, own: GpuSite, member: Member, gpus: int | None, pro
         if profile is not None:
             raise UsageError("Say how many GPUs of that profile: --gpus N.")
         return wanted_gpus(member, spec)
+    if gpus > MOST_GPUS:
+        raise UsageError(f"{gpus} GPUs for {member.name} are more than any VM holds: give a smaller --gpus N.")
     if gpus < 1:
         raise UsageError(f"{member.name} needs at least one GPU; to retire it, use fleet remove-vm {member.name}.")
     kinds = {stem_of(one): one for one in held(member)}
@@ -217,7 +226,7 @@ def _require_limit(one: Resize, own: GpuSite) -> None:
 
 
 def _seat(spec: FleetSpec, one: Resize, earlier: Sequence[Resize], state: FleetState, site: GpuSite, terms: Terms) -> Placement:
-    """Where a server finds its new GPUs: on the host where it is, else on another.
+    """Where a server finds its new GPUs, beside the earlier ones on their seats: on the host where it is, else on another.
 
     Raises:
         NoRoomError: nowhere.
@@ -225,49 +234,42 @@ def _seat(spec: FleetSpec, one: Resize, earlier: Sequence[Resize], state: FleetS
     freed = site
     for leaving in (*earlier, one):
         freed = without(freed, leaving.member)
-    wanted = {resize.name: resize.wanted for resize in (*earlier, one)}
-    at_home = replace(freed, hosts=tuple(host for host in freed.hosts if host.name == one.member.host))
-    for place in (at_home, freed) if not earlier else (freed,):
-        found = room.seat(spec, wanted, state, place, terms)
-        if found.fits:
-            return room.by_server(found)[one.name]
-    beside = f" beside {', '.join(resize.name for resize in earlier)}" if earlier else ""
+    spec = replace(spec, server=replace(spec.server, devices=None))  # whole cards stay with it as they are
+    loose = replace(spec, gpu_rules=replace(spec.gpu_rules, keep=""))
+
+    def beside(host: str, rules: FleetSpec) -> Placement | None:
+        together = {before.name: before.wanted for before in earlier if before.seat and before.seat.host == host}
+        found = room.seat(rules, {**together, one.name: one.wanted}, state, only(freed, {host}), terms)
+        return room.by_server(found)[one.name] if found.fits else None
+
+    if home := beside(one.member.host or "", spec):
+        return home
+    tied = one.member.vm.name in holders(site)
+    open_ = {host.name for host in freed.hosts if not tied or host.name == one.member.host}
+    booked = reserved(freed, {before.member.vm.name: before.seat for before in earlier if before.seat})
+    while (found := room.seat(spec, {one.name: one.wanted}, state, only(booked, open_), terms)).fits:
+        host = found.placements[0].host
+        if seat := beside(host, loose):  # what is to be kept was looked at on all hosts together
+            return seat
+        open_.remove(host)
+    verb = "does" if len(one.wanted) == 1 else "do"
+    with_whom = f" beside {', '.join(resize.name for resize in earlier)}" if earlier else ""
     lines = [
-        f"{named(one.wanted)} for {one.name}{beside} do not fit on any host of fleet {spec.name}.",
+        f"{named(one.wanted)} for {one.name}{with_whom} {verb} not fit on any host of fleet {spec.name}.",
+        *([f"  {one.name} has a whole card of {one.member.host}, so it stays there."] if tied else []),
         "  Nothing was drained or changed.",
         *(f"  {reason}" for reason in found.reasons[1:]),
         f"Free for certain (and at best) once {one.name} is off:",
-        *room.free_lines(room.own_hosts(spec, freed)),
+        *room.free_lines(room.own_hosts(spec, booked), one.wanted),
     ]
     raise NoRoomError("\n".join(lines))
 
 
-def without(site: GpuSite, member: Member) -> GpuSite:
-    """The site as it is once a server is off and gives up its vGPUs."""
-    name = member.vm.name
-    memory = (member.vm.memory_mb or 0) / 1024 if member.vm.power == "poweredOn" else 0.0
-
-    def gpu_without(gpu: PhysicalGpu) -> PhysicalGpu:
-        return replace(gpu, occupants=tuple(one for one in gpu.occupants if one.vm != name))
-
-    def host_without(host: GpuHost) -> GpuHost:
-        free = host.memory_free_gb
-        if free is not None and host.name == member.host:
-            free += memory
-        return replace(
-            host,
-            memory_free_gb=free,
-            gpus=tuple(gpu_without(gpu) for gpu in host.gpus),
-            reservations=tuple(one for one in host.reservations if one.vm != name),
-        )
-
-    return replace(site, hosts=tuple(host_without(host) for host in site.hosts))
-
-
-def _warnings(state: FleetState, names: set[str]) -> tuple[str, ...]:
-    others = [m.name for m in state.of_role(TRITON) if m.state == "ready" and m.name not in names]
+def _warnings(state: FleetState, names: Sequence[str], at_once: int) -> tuple[str, ...]:
     if not names:
         return ()
-    if not others and len(names) == 1:
-        return (f"no other server serves: requests fail while {next(iter(names))} is changed",)
-    return ("each is drained, stopped, powered off and changed before the next; the others serve meanwhile",)
+    others = [m.name for m in state.of_role(TRITON) if m.state == "ready" and m.name not in names]
+    if not others and len(names) <= at_once:
+        return (f"no other server serves: requests fail while {', '.join(names)} {'is' if len(names) == 1 else 'are'} changed",)
+    together = "each is" if at_once == 1 else f"{at_once} at a time are"
+    return (f"{together} drained, stopped, powered off and changed before the next; the others serve meanwhile",)

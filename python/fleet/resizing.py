@@ -22,7 +22,7 @@ from fleet.vsphere import batch, reshape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fleet.controller import Controller, Observation
+    from fleet.controller import Controller
     from fleet.model import Member
     from fleet.resize import Resize, ResizePlan
 
@@ -36,12 +36,12 @@ def plan(
     gpus: int | None = None,
     profile: str | None = None,
     terms: Terms = STRICT,
-    observed: Observation | None = None,
+    at_once: int = 1,
 ) -> ResizePlan:
     """What would be changed; writes nothing."""
-    seen = observed or controller.observe()
+    seen = controller.observe()
     return resize.plan_resize(
-        controller.spec, seen.state, controller.gpus(seen), names=names, gpus=gpus, profile=profile, terms=terms
+        controller.spec, seen.state, controller.gpus(seen), names=names, gpus=gpus, profile=profile, terms=terms, at_once=at_once
     )
 
 
@@ -63,13 +63,20 @@ def planned(
     return {"changed": bool(wanted.changes), "plan": wanted.as_dict(), "plan_lines": wanted.lines()}
 
 
-def change(controller: Controller, name: str, *, ssh_args: str = "", **how: Any) -> dict[str, Any]:
+def change(controller: Controller, name: str, *, beside: Sequence[str] = (), ssh_args: str = "", **how: Any) -> dict[str, Any]:
     """Give a drained server its new GPUs and bring its guest up; one that holds them and runs is only looked at.
+
+    Args:
+        controller: the fleet.
+        name: the server.
+        beside: servers that are changed in the same way at the same time: no two are given the same place.
+        ssh_args: the site's own options of ssh.
+        how: see :func:`plan`.
 
     Raises:
         FleetError: a step failed. What the server held before stands with it: ``restore`` brings it back.
     """
-    one = plan(controller, [name], **how).resizes[0]
+    one = next(one for one in plan(controller, [name, *beside], **how).resizes if one.name == name)
     _mark(controller, one)
     host = next((h.moid for h in controller.observe().hosts if one.seat and h.name == one.seat.host), one.member.vm.host)
     terms = how.get("terms", STRICT)
@@ -127,7 +134,8 @@ def _bring_to(
 ) -> Report:
     """Off, moved, reconfigured, on, with an address, reached over SSH; every step that is done already is left out."""
     report = Report()
-    if not holding.same(profiles, holding.held(member)):
+    moved = member.vm.power == "poweredOff" and host not in (None, member.vm.host)  # a change that stopped between two steps
+    if moved or not holding.same(profiles, holding.held(member)):
         report.changed = True
         controller.require_lease()
         with report.step("power off"):

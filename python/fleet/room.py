@@ -5,23 +5,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fleet.errors import NoRoomError
+from fleet.errors import SiteError
 from fleet.gpu.attach import FixedDevice
 from fleet.gpu.capacity import capacity
 from fleet.gpu.catalogue import Catalogue, stem_of
+from fleet.gpu.linked import groups_of, offered
 from fleet.gpu.placement import place
 from fleet.gpu.request import Request, Server
+from fleet.gpu.summary import serves
+from fleet.gpu.whole import answers, card_text, kind_of, whole_cards
 from fleet.model import TRITON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from fleet.gpu.attach import PciDevice
+    from fleet.gpu.capacity import GpuCapacity, HostCapacity
     from fleet.gpu.model import GpuHost, GpuSite
-    from fleet.gpu.placement import Placement, PlacementPlan
-    from fleet.model import FleetSpec, FleetState
+    from fleet.gpu.placement import ExpectedGpu, Placement, PlacementPlan
+    from fleet.model import FleetSpec, FleetState, Shape
 
 SHOWN_GPUS = 12  # lines in the table of a refusal
 
@@ -49,16 +55,17 @@ def seat(
 
     Args:
         spec: the fleet: where it may be, what its servers need.
-        wanted: for each new server's name the profiles of its vGPUs.
+        wanted: for each new server's name the profiles of all its vGPUs; each holds the whole cards and groups of fleet.yml, too.
         state: what is there; present servers count as kin.
         site: the GPUs of the vCenter; powered-off members in it keep their places.
         terms: how the run takes GPUs.
     """
     cpu, memory, rules = spec.server.cpu or 0, spec.server.memory_gb or 0, spec.gpu_rules
+    devices = spec.server.devices or ()
     return place(
-        _own(spec, site),
+        own_hosts(spec, site),
         Request(
-            servers=tuple(Server(name, profiles, cpu, memory) for name, profiles in wanted.items()),
+            servers=tuple(Server(name, profiles, cpu, memory, devices) for name, profiles in wanted.items()),
             apart_from=frozenset(m.vm.name for m in state.of_role(TRITON)),
             allow_possible=terms.allow_possible,
             datastore=spec.datastore,
@@ -67,48 +74,66 @@ def seat(
             anti_affinity=rules.anti_affinity,
             keep=rules.keep,
             keep_count=rules.keep_count,
-            pinned=rules.pin,
+            pinned=rules.pin and not groups_of(devices),  # a group's vGPUs stand where their links are
         ),
     )
 
 
 def unforeseen(spec: FleetSpec, site: GpuSite) -> tuple[str, ...]:
     """Profiles of a fleet that its hosts offer and the catalogue does not know: for these vCenter chooses the host."""
-    unknown = Catalogue(site.facts).unknown(spec.server.gpu_profiles)
-    offered = {stem_of(name) for host in _own(spec, site).hosts for name in host.profiles}
-    return tuple(name for name in unknown if stem_of(name) in offered)
+    unknown = Catalogue(site.facts).unknown(every_vgpu(spec.server))
+    offered_ = {stem_of(name) for host in own_hosts(spec, site).hosts for name in host.profiles}
+    odd = [group.name for group in groups_of(spec.server.devices or ()) if not group.vgpus]
+    return (*(name for name in unknown if stem_of(name) in offered_), *odd)
 
 
-def unplanned_devices(spec: FleetSpec) -> str:
-    """What a plan says of devices that it does not place; empty without such devices."""
-    loose = [str(device) for device in spec.server.devices or () if not isinstance(device, FixedDevice)]
-    return f"vCenter chooses where {', '.join(loose)} is: room for it is not foreseen (docs/gpu.md)" if loose else ""
+def every_vgpu(shape: Shape) -> tuple[str, ...]:
+    """The profiles of all vGPUs of a server: its own, and those that its device groups bring."""
+    return (*shape.gpu_profiles, *(profile for group in groups_of(shape.devices or ()) for profile in group.vgpus))
 
 
-def tied_hosts(spec: FleetSpec, count: int, state: FleetState) -> tuple[str, ...] | None:
-    """A host for each of ``count`` servers that hold a device by its address: one that carries no server of the fleet.
+def own_vgpus(shape: Shape, gpus: Iterable[ExpectedGpu]) -> tuple[ExpectedGpu, ...]:
+    """Of the seats of all vGPUs of a server those of its own, which are attached one by one and may be pinned."""
+    left = Counter(map(stem_of, shape.gpu_profiles))
+    own = []
+    for gpu in gpus:
+        if left[stem_of(gpu.profile)] > 0:
+            left[stem_of(gpu.profile)] -= 1
+            own.append(gpu)
+    return tuple(own)
 
-    Returns:
-        The hosts; None when no device ties the servers to one.
+
+def check_devices(spec: FleetSpec, site: GpuSite) -> None:
+    """Name a card or device group of fleet.yml that no host of the fleet has, free or not, as what it is: mistyped, or not there.
 
     Raises:
-        NoRoomError: there are fewer such hosts than servers.
+        SiteError: there is none.
     """
-    if not any(isinstance(device, FixedDevice) for device in spec.server.devices or ()):
-        return None
-    taken = {member.host for member in state.of_role(TRITON)}
-    hosts = [host for host in spec.hosts if host not in taken]
-    if len(hosts) < count:
-        raise NoRoomError(
-            f"{count} more servers of fleet {spec.name} do not fit, {len(hosts)} would: for the device that fleet.yml names by "
-            f"pci_id each needs a host of its own among {', '.join(spec.hosts)}. Name more hosts. Nothing was cloned."
-        )
-    return tuple(hosts[:count])
+    hosts = own_hosts(spec, site).hosts
+    for group in groups_of(spec.server.devices or ()):
+        if not any(offered(host, group.name) for host in hosts):
+            known = sorted({name for host in hosts for name in host.groups})
+            raise SiteError(_missing(spec, f"device group {group}", known))
+    for device in whole_cards(spec.server.devices or ()):
+        cards = [card for host in hosts for card in host.cards]
+        if any(host.cards_unknown for host in hosts) or any(answers(card, device) for card in cards):
+            continue
+        fixed = isinstance(device, FixedDevice)
+        known = sorted({f"{card.pci_id} {kind_of(card)}" if fixed else kind_of(card) for card in cards})
+        raise SiteError(_missing(spec, f"PCI device {device} in passthrough mode", known))
+
+
+def _missing(spec: FleetSpec, what: str, known: Sequence[str]) -> str:
+    return (
+        f"Where the servers of fleet {spec.name} are to be there is no {what}; there is: "
+        f"{', '.join(known[:SHOWN_GPUS]) or 'none'}. Check devices in fleet.yml, and the hosts' settings for passthrough "
+        "and their NVIDIA manager."
+    )
 
 
 def refusal(spec: FleetSpec, asked: int, plan: PlacementPlan, site: GpuSite) -> str:
     """Why so many servers do not fit: how many would, what would have to change, and what is free where."""
-    what = " + ".join(spec.server.gpu_profiles)
+    what = " + ".join([*spec.server.gpu_profiles, *map(str, spec.server.devices or ())])
     fits = min(plan.guaranteed, asked)
     place_ = f"cluster {spec.cluster}" if spec.cluster else f"hosts {', '.join(spec.hosts)}"
     count = f"{asked} servers with {what} do" if asked > 1 else f"A server with {what} does"
@@ -116,14 +141,22 @@ def refusal(spec: FleetSpec, asked: int, plan: PlacementPlan, site: GpuSite) -> 
     lines += [f"  {reason}" for reason in plan.reasons[1:]]
     if plan.placements:
         lines.append("  --partial (-e fleet_partial=true) takes those that fit")
-    return "\n".join([*lines, "Free for certain (and at best):", *free_lines(_own(spec, site))])
+    return "\n".join(
+        [
+            *lines,
+            "Free for certain (and at best):",
+            *free_lines(own_hosts(spec, site), every_vgpu(spec.server), spec.server.devices or ()),
+        ]
+    )
 
 
-def free_lines(site: GpuSite) -> list[str]:
-    """What is free, a line for each GPU, those with room first."""
-    rows = []
+def free_lines(site: GpuSite, profiles: Iterable[str], devices: Sequence[PciDevice] = ()) -> list[str]:
+    """What is free, a line for each card, and each GPU that serves profiles of the kind asked for; those with room first."""
+    asked, rows = list(profiles), []
     for host in capacity(site, reservations=True).hosts:
         for gpu in host.gpus:
+            if not any(_serves(host, gpu, profile) for profile in asked):
+                continue
             parts = [
                 f"{stem_of(room.profile)} {room.guaranteed}" + (f" ({room.possible})" if room.possible > room.guaranteed else "")
                 for room in gpu.rooms
@@ -131,16 +164,55 @@ def free_lines(site: GpuSite) -> list[str]:
             ]
             why = host.blocked.text if host.blocked else gpu.view.unknown
             rows.append((not parts, f"  {host.host.name} {gpu.view.gpu.pci_id}: {', '.join(parts) or why or 'nothing'}"))
+        cards = [card for card in host.host.cards if any(answers(card, device) for device in devices)]
+        rows += [(bool(card.vm), f"  {host.host.name} {card_text(host.host, card)}") for card in cards]
     lines = [line for _, line in sorted(rows, key=lambda row: row[0])]
     more = [f"  and {len(lines) - SHOWN_GPUS} GPUs more: fleet gpu shows all"] if len(lines) > SHOWN_GPUS else []
-    return [*(lines[:SHOWN_GPUS] or ["  no GPU is there"]), *more]
+    return [*(lines[:SHOWN_GPUS] or ["  no GPU of this kind is there"]), *more]
 
 
-def _own(spec: FleetSpec, site: GpuSite) -> GpuSite:
+def _serves(host: HostCapacity, gpu: GpuCapacity, profile: str) -> bool:
+    """Whether a GPU takes such a profile, or would when it has room; one whose card is not known may."""
+    if (found := gpu.room(profile)) is None:
+        return not gpu.view.tokens and stem_of(profile) in map(stem_of, host.host.profiles)
+    return serves(found)
+
+
+def own_hosts(spec: FleetSpec, site: GpuSite) -> GpuSite:
+    """The part of a site that a fleet may use."""
+
     def takes_part(host: GpuHost) -> bool:
         return host.cluster == spec.cluster if spec.cluster else host.name in spec.hosts
 
     return replace(site, hosts=tuple(host for host in site.hosts if takes_part(host)))
+
+
+def check_place(spec: FleetSpec, site: GpuSite) -> None:
+    """Name a mistyped cluster, host or datastore as what it is; ``site`` is the whole vCenter, not what is left for a new plan.
+
+    Raises:
+        SiteError: no host of the site is the fleet's, or none at all has its datastore.
+    """
+    if own_hosts(spec, site).hosts or not site.hosts:
+        _check_datastore(spec, site)
+        return
+    kind, named = ("cluster", spec.cluster) if spec.cluster else ("host", ", ".join(spec.hosts))
+    known = {host.cluster for host in site.hosts if host.cluster} if spec.cluster else {host.name for host in site.hosts}
+    raise SiteError(
+        f"There is no {kind} {named!r} with a GPU, which fleet {spec.name} names in fleet.yml; "
+        f"there are: {', '.join(sorted(known)[:SHOWN_GPUS]) or 'none that this account can see'}."
+    )
+
+
+def _check_datastore(spec: FleetSpec, site: GpuSite) -> None:
+    known = [host.datastores for host in site.hosts]
+    if spec.datastore is None or not known or None in known or any(spec.datastore in names for names in known if names):
+        return
+    there = sorted({name for names in known for name in names or ()})
+    raise SiteError(
+        f"No host with a GPU has a datastore {spec.datastore!r}, which fleet {spec.name} names in fleet.yml; "
+        f"there are: {', '.join(there[:SHOWN_GPUS]) or 'none that this account can see'}."
+    )
 
 
 def by_server(plan: PlacementPlan) -> dict[str, Placement]:
@@ -156,8 +228,3 @@ def power_order(profiles: Mapping[str, Sequence[str]]) -> list[str]:
         return sorted(profile.weight for name in names if (profile := catalogue.find(name)))
 
     return sorted(profiles, key=lambda name: (weights(profiles[name]), name))
-
-
-def own_hosts(spec: FleetSpec, site: GpuSite) -> GpuSite:
-    """The part of a site that a fleet may use."""
-    return _own(spec, site)

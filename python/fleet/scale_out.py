@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fleet import allotment, power, trust
+from fleet import allotment, power, readback, trust
 from fleet.controller import brief
 from fleet.duplicates import clone_under_free_names
 from fleet.errors import ConnectError, WaitError
@@ -39,11 +39,11 @@ def find_place(controller: Controller, plan: Plan) -> find.Place | None:
     if not plan.create:
         return None
     place = find.resolve(controller.session, controller.spec, plan.create, make_folder=False)
-    templates.require_fit(controller.session, controller.spec, plan.create, place)
+    notes = templates.require_fit(controller.session, controller.spec, plan.create, place)
     spots = [(creation, place.of(creation)) for creation in plan.create]
     wanted = [(spot.host_moid, spot.pool_moid, creation.shape.devices or ()) for creation, spot in spots]
     require_devices(controller.session, wanted)
-    return place
+    return replace(place, notes=notes)
 
 
 def await_earlier_clones(controller: Controller, place: find.Place) -> None:
@@ -136,7 +136,7 @@ def _request(
         memory_gb=creation.shape.memory_gb,
         gpu_profiles=creation.profiles,
         devices=creation.shape.devices,
-        pins=tuple(pci_id for _, pci_id in creation.gpus) if controller.spec.gpu_rules.pin else (),
+        pins=tuple(gpu.pci_id or None for gpu in creation.gpus) if controller.spec.gpu_rules.pin else (),
         instance_uuid=own,
         extra_config={f"{KEY_PREFIX}{key}": value for key, value in keys.items()},
         **_first_boot(controller, creation, own, boot),
@@ -195,9 +195,5 @@ def _read_back(planned: Creation, member: Member, report: Report) -> None:
         "host": member.host,
         "gpus": [{"profile": profile, "pci_id": pci_id} for profile, pci_id in member.gpus],
     }
-    where = sorted(pci_id for _, pci_id in member.gpus if pci_id)
-    expected = sorted(pci_id for _, pci_id in planned.gpus if pci_id)
-    if member.host != planned.host or (expected and where and where != expected):
-        report.notes.append(
-            f"{member.name} stands on {member.host} {' '.join(where)}, expected was {planned.host} {' '.join(expected)}"
-        )
+    if note := readback.difference(planned, member):
+        report.notes.append(note)

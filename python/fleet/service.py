@@ -5,13 +5,15 @@ from __future__ import annotations
 import getpass
 import socket
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fleet import allotment, holding, planning, scale_in, scale_out, trust, wishes
+from fleet import allotment, holding, planning, retirement, scale_in, scale_out, trust, verdict, wishes
 from fleet.addresses import in_url
 from fleet.controller import Controller, FirstBoot, Limits, Observation
+from fleet.errors import UsageError
 from fleet.model import LOADBALANCER, TRITON
 from fleet.plan import Plan
 from fleet.record import Record
@@ -23,7 +25,7 @@ from fleet.vsphere.read import read_hosts, read_vms
 from fleet.vsphere.session import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from fleet.gpu.model import GpuSite
     from fleet.model import FleetSpec
@@ -54,8 +56,7 @@ def present(
     check: bool = False,
 ) -> dict[str, Any]:
     """Bring a fleet up to its target, or (``check``) say what that would do."""
-    named = {"id": request_id} if request_id else {}
-    request = {**named, "by": who(), "at": datetime.now(UTC).isoformat(timespec="seconds")} if add else None
+    request = _request(request_id) if add else None
 
     def planned() -> tuple[Observation, Plan]:
         observed = controller.observe()
@@ -70,7 +71,7 @@ def present(
             more=more,
         )
         plan = wanted()
-        if any(creation.shape.gpu_profiles for creation in plan.create):
+        if any(creation.shape.gpu_profiles or creation.shape.devices for creation in plan.create):
             plan = wanted(gpus=controller.gpus(observed), terms=terms)
         return observed, plan
 
@@ -83,6 +84,8 @@ def present(
         observed, plan = planned()  # always: a clone may have ended between the first look and the wait
         place = scale_out.find_place(controller, plan)
     plan = allotment.allotted(controller, plan, observed)
+    if place:
+        plan = replace(plan, notes=(*plan.notes, *place.notes))
     if check:
         return result(controller, observed, plan, Report(changed=plan.changes))
     if not plan.changes:
@@ -92,35 +95,50 @@ def present(
 
 
 def observe(controller: Controller) -> dict[str, Any]:
-    """The members as they are, in the shape of every other answer; nothing is planned."""
+    """The members as they are, in the shape of every other answer but without a plan: nothing is planned."""
     observed = controller.observe()
     record = observed.record or Record(target=None)
     plan = Plan(controller.spec.name, record.target, record.target or 0, record)
-    return result(controller, observed, plan, Report())
+    answer = result(controller, observed, plan, Report())
+    absent = verdict.missing(record.target, [server["state"] for server in answer["servers"]])
+    return {key: value for key, value in answer.items() if key not in ("plan", "plan_lines")} | {"missing": absent}
 
 
 def drain(
     controller: Controller,
     *,
-    names: Sequence[str] = (),
-    count: int | None = None,
-    size: int | None = None,
-    order: str = "newest",
-    max_remove: int = 2,
+    more: bool = False,
+    request_id: str | None = None,
+    max_remove: int | None = 2,
+    shown: Collection[str] | None = None,
     check: bool = False,
+    **chosen: Any,
 ) -> dict[str, Any]:
-    """Choose servers to retire, lower the target, and mark them as draining."""
+    """Choose servers to retire (``retirement.Choice``), lower the target, write the names down, and mark them as draining.
+
+    Args:
+        controller: the fleet's.
+        more: a new wish although the same one is open.
+        request_id: the caller's own id of the wish.
+        max_remove: how many at most.
+        shown: moids of those whose removal somebody has seen and consented to; ``None``: nobody was shown a plan.
+        check: change nothing.
+        chosen: which servers.
+
+    Raises:
+        NotConfirmedError: others would go than were shown.
+    """
     observed = controller.observe()
-    plan = planning.plan_drain(
+    plan = retirement.plan_drain(
         controller.spec,
         observed.record,
         observed.state,
-        names=names,
-        count=count,
-        size=size,
-        order=order,
+        retirement.Choice(**chosen),
+        request=_request(request_id),
+        more=more,
         max_remove=max_remove,
     )
+    retirement.require_shown(plan, shown)
     if check or not plan.changes:
         return result(controller, observed, plan, Report(changed=plan.changes))
     report = scale_in.drain(controller, plan)
@@ -128,19 +146,45 @@ def drain(
 
 
 def remove(
-    controller: Controller, *, names: Sequence[str] = (), everything: bool = False, confirm: str | None, check: bool = False
+    controller: Controller,
+    *,
+    names: Sequence[str] = (),
+    drained: Mapping[str, Any] | None = None,
+    everything: bool = False,
+    close: bool = True,
+    confirm: str | None,
+    shown: Collection[str] | None = None,
+    check: bool = False,
 ) -> dict[str, Any]:
-    """Destroy drained servers by name, or (``everything``) all members and then the record."""
+    """Destroy drained servers by name and close the requests whose servers are gone, or destroy all members and then the record.
+
+    Args:
+        controller: the fleet's.
+        names: the servers.
+        drained: the plan that ``drain`` answered; this one goes on with it.
+        everything: all members and the record, whatever ``names`` says.
+        close: close the requests. A run that does more about what is gone leaves them open until it has, and then removes
+            nothing but closes: killed before that, its repeat is told of the same servers.
+        confirm: the fleet's name, as consent.
+        shown: as for ``drain``.
+        check: change nothing.
+
+    Returns:
+        ``result``, and as ``gone`` every server of the requests whose servers are all gone, whichever run destroyed them.
+    """
     observed = controller.observe()
     if everything:
-        plan = planning.plan_destroy(controller.spec, observed.record, observed.state)
+        plan = retirement.plan_destroy(controller.spec, observed.record, observed.state)
     else:
-        plan = planning.plan_remove(controller.spec, observed.record, observed.state, names, drained=not check)
-    nothing = not plan.remove and not (everything and observed.state.record_vm)
-    if check or nothing:
-        return result(controller, observed, plan, Report(changed=not nothing))
-    report = scale_in.remove(controller, plan, confirm=confirm, with_record=everything)
-    return result(controller, controller.observe(), plan, report)
+        plan = retirement.plan_remove(controller.spec, observed.record, observed.state, names, drained, check=check)
+    retirement.require_shown(plan, shown)
+    report = Report(changed=bool(plan.remove or (everything and observed.state.record_vm)))
+    if report.changed and not check:
+        report = scale_in.remove(controller, plan, confirm=confirm, with_record=everything)
+        observed = controller.observe()
+    gone = [] if everything else controller.close_removals(observed, close=close and not check)
+    report.changed = report.changed or bool(gone and close)
+    return result(controller, observed, plan, report) | {"gone": gone}
 
 
 def result(controller: Controller, observed: Observation, plan: Plan, report: Report) -> dict[str, Any]:
@@ -178,7 +222,7 @@ def status(site: Site, fleet: str | None = None) -> dict[str, Any]:
         return {
             "schema": 1,
             "site": site.name,
-            "fleets": [_fleet_status(Controller(session, spec).observe(), spec) for spec in specs],
+            "fleets": [_fleet_status(Controller(session, spec).observe(tolerant=True), spec) for spec in specs],
         }
 
 
@@ -217,15 +261,27 @@ def _fleet_status(observed: Observation, spec: FleetSpec) -> dict[str, Any]:
         "servers": servers,
         "balancers": balancers,
         "request": request,
+        "requests": list(record.requests) if record else [],
         "lease": record.lease if record else None,
         "notes": list(holding.deviations(observed.state, spec)),
+        "error": observed.trouble or None,
     }
 
 
 def gpus(site: Site) -> GpuSite:
     """The GPUs of a site's vCenter with who stands on them."""
     with connect(site.endpoint()) as session:
-        return read_gpus(session, read_hosts(session), read_vms(session))
+        return read_gpus(session, read_hosts(session), read_vms(session), cards=True)
+
+
+def _request(request_id: str | None) -> dict[str, Any]:
+    if request_id is not None and not request_id.strip():
+        raise UsageError(
+            "The request's id (--request-id, fleet_request_id) is empty, and an empty one protects from nothing: give one, or "
+            "leave it out."
+        )
+    named = {"id": request_id} if request_id else {}
+    return {**named, "by": who(), "at": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
 def who() -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import yaml
 from pydantic import ValidationError
 
-from fleet.errors import SiteError
+from fleet.errors import ConnectError, SiteError
 from fleet.model import FleetSpec, GpuRules, Shape, Size
 from fleet.secret import read_secret
 from fleet.site_model import SiteModel, sentence
@@ -79,9 +79,22 @@ class Site:
             validate_certs=vcenter.validate_certs or env.get("VMWARE_VALIDATE_CERTS", "").lower() in ("true", "yes", "1"),
         )
 
+    def overruled(self, environ: Mapping[str, str] | None = None) -> str | None:
+        """A warning when the environment names another vCenter than the file, which wins; ``None`` when it does not."""
+        said, own = (os.environ if environ is None else environ).get("VMWARE_HOST"), self.model.vcenter.host
+        if not said or not own or _name(said) == _name(own):
+            return None
+        return f"VMWARE_HOST names {said} and is ignored: {self.path} names vCenter {own}, and the file wins. Unset one of them."
+
     def _port(self, env: Mapping[str, str]) -> int:
         vcenter = self.model.vcenter
-        text = self._read(vcenter.port_file) if vcenter.port_file else str(vcenter.port or env.get("VMWARE_PORT") or 443)
+        try:
+            text = self._read(vcenter.port_file) if vcenter.port_file else str(vcenter.port or env.get("VMWARE_PORT") or 443)
+        except SiteError as error:
+            raise SiteError(
+                f"{error} A lab writes it while it is up (fleet lab up); another site is named by --site NAME, or by "
+                "-i inventory/NAME for ansible-playbook."
+            ) from error
         if not text.isdigit():
             raise SiteError(f"{self.path}: the port of vCenter must be a number, and it is {text!r}.")
         return int(text)
@@ -98,6 +111,14 @@ class Site:
             return path.read_text(encoding="utf-8").strip()
         except OSError as error:
             raise SiteError(f"{self.path} names {path}, which cannot be read: {error.strerror}.") from error
+
+
+def _name(host: str) -> str:
+    """A host as it is compared."""
+    try:
+        return Endpoint(host).address()[0].lower()
+    except ConnectError:
+        return host
 
 
 def load_site(path: str | Path) -> Site:

@@ -47,5 +47,5 @@ class GpuRulesModel(_Strict):
     policy: Literal["pack", "spread"] = "pack"
     anti_affinity: Literal["none", "host", "gpu"] = "none"
     keep: str = ""
-    keep_count: int = Field(default=1, ge=1)
+    keep_count: int = Field(default=1, ge=1, le=100_000)
     pin: bool = False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fleet.gpu.attach import places
 
 if TYPE_CHECKING:
+    from fleet.gpu.attach import PciDevice
     from fleet.model import Shape
 
 #: Virtual hardware that a number of vGPUs needs: 17 is what VMware's own vm-operator demands for NVIDIA devices; with 20
@@ -27,6 +28,7 @@ class Template:
         hardware: the virtual hardware's version, ``vmx-20``.
         cards: the number of its network cards.
         connection: ``connected``, or why vCenter cannot reach its files.
+        brought: the PCI devices that it has itself, vGPUs apart.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Template:
     hardware: str | None
     cards: int
     connection: str | None = "connected"
+    brought: tuple[PciDevice, ...] = ()
 
 
 def hardware_for(gpus: int) -> int:
@@ -69,3 +72,13 @@ def problems(template: Template, shape: Shape, network: str | None) -> list[str]
         on = f" on network {network}" if network else ""
         found.append(f"it has no network card, so its clones could not be put{on}: add one to it")
     return found
+
+
+def uncounted(template: Template, shape: Shape) -> str | None:
+    """What is said of devices that clones get from their template without being asked for: a plan counts no room for them."""
+    if shape.devices is not None or not template.brought:
+        return None
+    return (
+        f"template {template.name} brings {', '.join(map(str, template.brought))} by itself: no room is counted for that; name "
+        "it under devices in fleet.yml, or write devices: [] there and the clones go without"
+    )

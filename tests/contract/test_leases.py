@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fleet.cli import main
+
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 READ_ONLY = {"verify.yml"}
+ASKING = "tasks/balancers_answer.yml"  # only asks, and may stand between the look at the lease and what it is for
+#: Commands that change no fleet, and so never wait for one.
+LOOKING = {"status", "plan", "gpu", "verify", "lease", "record", "requests", "ask", "infer", "inventory", "lab"}
 #: Modules that write in vCenter; and, role and task file, what only reads.
 WRITING = {"fleet_server", "fleet_member", "fleet_resize", "fleet_adoption"}
 READING = {("server_vm", "observe"), ("triton_server", "verify"), ("haproxy", "verify")}
@@ -66,3 +71,34 @@ def test_the_play_takes_it_by_the_module() -> None:
     assert set(task) == {"name", "when", "fleet_lease"}
     assert task["when"] == "lease_wanted | default(true)"
     assert task["fleet_lease"].get("state", "taken") == "taken"
+
+
+def looks(task: dict) -> bool:
+    return task.get("fleet_lease", {}).get("state") == "kept"
+
+
+def disturbs(task: dict) -> bool:
+    """Whether it takes traffic from servers, or lets the site's own tasks at them."""
+    found = roles_of([task])
+    return ("haproxy", "drain") in found or any(role in ("haproxy", "fleet_hook") for role, entry in found if entry == "main")
+
+
+@pytest.mark.parametrize("path", sorted((PLAYBOOKS / "plays").glob("*.yml")), ids=lambda path: path.name)
+def test_whoever_disturbs_servers_looks_at_the_lease_first(path: Path) -> None:
+    """At the beginning of a play, and with each server where one comes after the other."""
+    looked = False
+    for play in plays(path):
+        if "ansible.builtin.import_playbook" in play:
+            looked = looked or play["ansible.builtin.import_playbook"] == "kept.yml"
+            continue
+        tasks = [task for task in play.get("tasks", []) if task.get("ansible.builtin.include_tasks") != ASKING]
+        for number, task in enumerate(tasks):
+            if disturbs(task):
+                before = tasks[number - 1] if number else {}
+                own = looks(before) and before["when"] == task["when"] and before["any_errors_fatal"]
+                assert own or (looked and "serial" not in play), f"{path.name}: {task['name']}"
+
+
+@pytest.mark.parametrize("name", sorted(main.commands.keys() - LOOKING))
+def test_whoever_changes_a_fleet_can_wait_for_the_lease(name: str) -> None:
+    assert any("--wait" in option.opts for option in main.commands[name].params)

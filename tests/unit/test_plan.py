@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet import planning
-from fleet.errors import NoRoomError, UsageError
+from fleet import adoption, planning, retirement, wishes
+from fleet.errors import UsageError
 from fleet.model import LOADBALANCER, TRITON, FleetSpec, FleetState, Member, Shape, Size, Vm
 from fleet.record import Record
 
@@ -72,8 +73,26 @@ def test_somebody_elses_name_means_the_next_number() -> None:
 
 @pytest.mark.parametrize(("size", "add"), [(7, None), (0, None), (None, 9)])
 def test_bounds_are_kept_and_named(size: int | None, add: int | None) -> None:
-    with pytest.raises(NoRoomError, match=r"fleet_(size|add) .* from 1 to 6"):
+    with pytest.raises(UsageError, match=r"fleet_(size|add) .* from 1 to 6"):
         planning.plan_present(SPEC, Record(target=2), fleet(), size=size, add=add)
+
+
+def test_the_plan_of_a_destruction_names_the_record_too() -> None:
+    state = replace(fleet(member("demo-001")), record_vm=Vm("vm-7", "demo-state"))
+    assert "destroys its record demo-state (vm-7) last" in "".join(retirement.plan_destroy(SPEC, Record(target=1), state).lines())
+    assert retirement.plan_destroy(SPEC, None, fleet()).notes == ()
+
+
+def test_bounds_that_were_moved_in_git_are_told_and_nothing_is_cloned_above_them() -> None:
+    three = fleet(*(member(f"demo-00{number}") for number in (1, 2, 3)), BALANCER)
+    lowered = replace(SPEC, size=Size(1, 1, 2))
+    kept = planning.plan_present(lowered, Record(target=3, highest=3, highest_balancer=1), three)
+    assert not kept.changes
+    assert "the target 3 lies outside fleet.yml's bounds, 1 to 2: fleet scale --size 2" in "".join(kept.notes)
+    with pytest.raises(UsageError, match=r"3 servers, .*nothing is cloned above size\.max.*--size 2"):
+        planning.plan_present(lowered, Record(target=4, highest=3), three)
+    raised = planning.plan_present(replace(SPEC, size=Size(4, 4, 6)), Record(target=3, highest=3, highest_balancer=1), three)
+    assert "fleet scale --size 4" in "".join(raised.notes)
 
 
 def test_scaling_out_never_removes() -> None:
@@ -82,39 +101,12 @@ def test_scaling_out_never_removes() -> None:
         planning.plan_present(SPEC, Record(target=2), state, size=1)
 
 
-def test_unhealthy_servers_go_first_then_the_newest() -> None:
-    state = fleet(member("demo-001", state="quarantined"), member("demo-002"), member("demo-003"))
-    plan = planning.plan_drain(SPEC, Record(target=3, highest=3), state, count=2)
-    assert [m.name for m in plan.drain] == ["demo-001", "demo-003"]
-    assert plan.target == 1
-
-
-def test_a_retirement_that_was_cut_short_is_finished_first() -> None:
-    state = fleet(member("demo-001"), member("demo-002"), member("demo-003", state="draining"))
-    plan = planning.plan_drain(SPEC, Record(target=2, highest=3), state, count=1)
-    assert [m.name for m in plan.drain] == ["demo-003"]
-    assert plan.target == 2
-
-
-def test_the_minimum_holds_and_so_does_the_limit_of_one_run() -> None:
-    state = fleet(*(member(f"demo-00{n}") for n in range(1, 5)))
-    with pytest.raises(NoRoomError, match=r"size\.min 1"):
-        planning.plan_drain(SPEC, Record(target=4), state, count=4, max_remove=9)
-    with pytest.raises(NoRoomError, match="fleet_max_remove"):
-        planning.plan_drain(SPEC, Record(target=4), state, count=3)
-
-
-def test_only_drained_servers_are_destroyed() -> None:
-    with pytest.raises(UsageError, match="drain it first"):
-        planning.plan_remove(SPEC, Record(target=1), fleet(member("demo-001")), ["demo-001"])
-
-
 def test_an_unconfirmed_vm_is_shown_and_left_alone() -> None:
     state = fleet(member("demo-001", state="unconfirmed"), BALANCER)
     present = planning.plan_present(SPEC, Record(target=1, highest=1, highest_balancer=1), state)
     assert [c.name for c in present.create] == ["demo-002"]
     assert any("demo-001" in note for note in present.notes)
-    assert planning.plan_destroy(SPEC, Record(target=1), state).remove == (BALANCER,)
+    assert retirement.plan_destroy(SPEC, Record(target=1), state).remove == (BALANCER,)
 
 
 @settings(deadline=None)
@@ -128,12 +120,12 @@ def test_any_history_keeps_the_bounds_and_never_reuses_a_name(history: list[tupl
     for verb, number in [("up", 0), *history]:
         try:
             if verb == "remove":
-                plan = planning.plan_drain(SPEC, record, fleet(*members.values()), count=number)
+                plan = retirement.plan_drain(SPEC, record, fleet(*members.values()), retirement.Choice(count=number))
             else:
                 plan = planning.plan_present(SPEC, record, fleet(*members.values()), add=number or None)
-        except NoRoomError:
+        except UsageError:
             continue
-        record = plan.record
+        record = wishes.close_removals(plan.record, members.keys() - {m.name for m in plan.drain}, "noon")
         for creation in plan.create:
             assert creation.name not in seen
             seen.add(creation.name)
@@ -145,49 +137,18 @@ def test_any_history_keeps_the_bounds_and_never_reuses_a_name(history: list[tupl
         assert not planning.plan_present(SPEC, record, fleet(*members.values())).changes
 
 
-@pytest.mark.parametrize(
-    ("draining", "serving", "target", "count", "gone"),
-    [
-        (0, 4, 2, 2, ["demo-004", "demo-003"]),  # the record was lowered, nothing marked
-        (1, 3, 2, 2, ["demo-004", "demo-003"]),  # one of two marked
-        (2, 2, 2, 2, ["demo-003", "demo-004"]),  # both
-        (1, 2, 2, 2, ["demo-003"]),  # one destroyed already: not a third one on top
-        (0, 2, 2, 1, ["demo-002"]),  # nothing begun: a new wish
-        (0, 3, 1, 1, ["demo-003"]),  # never more than is asked for
-    ],
-)
-def test_a_retirement_killed_anywhere_takes_no_more_than_was_asked(
-    draining: int, serving: int, target: int, count: int, gone: list[str]
-) -> None:
-    servers = [member(f"demo-00{n}") for n in range(1, serving + 1)]
-    servers += [member(f"demo-00{n}", state="draining") for n in range(serving + 1, serving + draining + 1)]
-    plan = planning.plan_drain(SPEC, Record(target=target, highest=4), fleet(*servers), count=count)
-    assert sorted(m.name for m in plan.drain) == sorted(gone)
-    assert plan.target == min(target, serving + draining - len(gone))
+def test_the_name_of_an_adopted_server_decides_no_number() -> None:
+    state = fleet(member("demo-001"), member("triton-20241105"), member("demo-7"), member("demo-20241105-002"), BALANCER)
+    assert planning.next_names(SPEC, Record(target=2, highest=1), state, 2) == ["demo-002", "demo-003"]
 
 
-@pytest.mark.parametrize(
-    ("name", "taken", "gone"),
-    [
-        ("demo-002", (), True),
-        ("demo-004", (), False),  # no such number was ever given out
-        ("demo-000", (), False),
-        ("demo-2", (), False),  # not how this fleet spells its names
-        ("other-002", (), False),
-        ("demo-lb-002", (), False),
-        ("demo-002", ("demo-002",), False),  # somebody else's VM has that name
-    ],
-)
-def test_a_server_that_is_gone_is_told_from_one_that_never_was(name: str, taken: tuple[str, ...], *, gone: bool) -> None:
-    state = fleet(member("demo-001"), member("demo-003", state="draining"), taken=frozenset(taken))
-    record = Record(target=1, highest=3)
-    if not gone:
-        with pytest.raises(UsageError, match="is no server of fleet demo"):
-            planning.plan_drain(SPEC, record, state, names=[name])
-        return
-    plan = planning.plan_drain(SPEC, record, state, names=[name, "demo-003"])
-    assert ([m.name for m in plan.drain], plan.target) == (["demo-003"], 1)
-    assert plan.notes[0].startswith(f"{name} is gone already")
-    removal = planning.plan_remove(SPEC, record, state, [name, "demo-003"])
-    assert ([m.name for m in removal.remove], removal.notes) == (["demo-003"], plan.notes)
-    assert not planning.plan_drain(SPEC, record, state, names=[name]).changes
+def test_the_servers_that_are_leaving_are_no_part_of_an_adopted_target() -> None:
+    spec = replace(SPEC, size=replace(SPEC.size, max=3))
+    state = fleet(member("demo-001"), member("demo-002"), member("demo-003", state="draining"), BALANCER)
+    one = adoption.Candidate(
+        Vm("vm-7", "old-one", power="poweredOn", connection="connected", instance_uuid="0", change_version="1"),
+        "10.0.0.9",
+        "ssh-ed25519 AAAA",
+    )
+    how = {"vcenter_uuid": "0" * 32, "vms": [one.vm], "folder": None}
+    assert adoption.plan_adopt(spec, Record(target=2, highest=3), state, [one], TRITON, **how).record.target == 3

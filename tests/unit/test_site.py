@@ -49,6 +49,28 @@ def test_the_environment_fills_what_is_open_and_only_tightens_verification(tmp_p
 
 
 @pytest.mark.parametrize(
+    ("said", "same"),
+    [
+        (None, "same"),
+        ("", "same"),
+        ("https://VC.example.com/sdk", "same"),
+        ("vc.example.com:443", "same"),
+        ("vc2", ""),
+        ("?!", ""),
+    ],
+)
+def test_another_vcenter_in_the_environment_is_told_of_and_ignored(tmp_path: Path, said: str | None, same: str) -> None:
+    site = load_site(write(tmp_path, GOOD))
+    environment = {} if said is None else {"VMWARE_HOST": said}
+    assert site.endpoint(environment).host == "vc.example.com"
+    warning = site.overruled(environment)
+    assert (warning is None) == bool(same)
+    assert not warning or f"VMWARE_HOST names {said} and is ignored" in warning
+    open_one = load_site(write(tmp_path, GOOD.replace("host: vc.example.com, ", "")))
+    assert open_one.overruled(environment) is None
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("template: t", "tempalte: t", "did you mean template"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,16 @@ RUN_ONLY = {
     "fleet_size": "size",
     "fleet_add": "add",
     "fleet_confirm": "confirm",
+    "fleet_shown": "shown",
     "fleet_more": "more",
     "fleet_request_id": "request_id",
 }
 #: Extra variables that count servers → the least that makes sense.
-COUNTS = {"fleet_size": 0, "fleet_add": 1}
+COUNTS = {"fleet_size": 0, "fleet_add": 1, "fleet_max_unavailable": 1}
 #: What else a run may say.
 OTHERS = ("fleet_wait", "fleet_max_remove", "fleet_max_unavailable", "fleet_partial", "fleet_allow_possible")
+#: The groups in plays' ``hosts`` that a run fills with what it read of its fleet.
+RUN_GROUPS = ("run_fleet", "run_triton", "run_loadbalancer", "run_configure", "run_serving", "run_resize", "run_adopt")
 #: Names that look like these and are none of them.
 ALIKE = ("fleet_site", "fleet_site_dir", "fleet_site_file")
 
@@ -70,6 +74,42 @@ def module_arguments(
             "This play runs on a host that is no fleet's logical host (fleet@NAME): use the fleet_vsphere inventory of a site."
         )
     return completed
+
+
+def check_matched(pattern: str | Iterable[str], logical: Iterable[str], *, limit: str | None) -> None:
+    """Refuse a play of a fleet for which the inventory has no host.
+
+    Args:
+        pattern: the play's ``hosts``.
+        logical: the logical hosts (``fleet@NAME``) of the inventory.
+        limit: what ``--limit`` says.
+
+    Raises:
+        UsageError: the play is a fleet's, and there is no such fleet, or ``--limit`` leaves its logical host out.
+    """
+    names = [pattern] if isinstance(pattern, str) else list(pattern)
+    if not any(name == "fleets" or name.startswith("fleet@") for name in names):
+        return
+    known = sorted(logical)
+    asked = set(names) - {"fleets"}
+    if known and asked <= set(known):
+        raise UsageError(
+            f"Nothing was done: --limit {limit} leaves out {', '.join(known)}, the host on which a fleet is planned. "
+            f"Name it too: --limit '{known[0]},{limit}'."
+        )
+    wanted = ", ".join(sorted(name.removeprefix("fleet@") for name in asked))
+    there = (
+        f"this inventory's fleets are {', '.join(name.removeprefix('fleet@') for name in known)}"
+        if known
+        else ("this inventory has no fleets: is it a site's (-i inventory/SITE)?")
+    )
+    raise UsageError(f"Nothing was done: {f'there is no fleet {wanted}; ' if wanted else ''}{there}.")
+
+
+def run_groups(pattern: str | Iterable[str]) -> list[str]:
+    """The groups in a play's ``hosts`` that a run fills by itself."""
+    names = [pattern] if isinstance(pattern, str) else list(pattern)
+    return [part for name in names for part in re.split(r"[:,]", name) if part in RUN_GROUPS]
 
 
 def _check_spelling(extra_vars: Iterable[str]) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import ansible_runner
 
-from fleet.errors import FleetError
+from fleet.ansible.interrupt import Interrupt
+from fleet.errors import FleetError, UsageError
 from fleet.progress import VARIABLE, Event, Follow
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 KEEP_RUNS = 20
 KEEP_S = 86400.0
+LOOK_S = 1  # seconds between two looks at whether to kill the run
 WAITS = "s left): waiting"  # the countdown of fleet.lease.waiting
 
 
@@ -34,6 +36,8 @@ class Step:
     result: str  # ok | changed | failed | unreachable | skipped | waiting
     seconds: float
     message: str = ""
+    action: str = ""  # the module
+    values: Mapping[str, Any] = field(default_factory=dict)  # what a module of this project returned
 
 
 @dataclass(slots=True)
@@ -90,10 +94,11 @@ def run_playbook(
     root = project_root()
     folder = _run_folder(root, name)
     outcome = Outcome(exit_code=0, log=folder / "artifacts" / "run" / "stdout", seconds=0.0)
-    handler = _Handler(outcome, on_step)
+    interrupt = Interrupt()
+    handler = _Handler(outcome, on_step, interrupt.started)
     begin = time.monotonic()
     told = folder / "progress"
-    with Follow(told, on_progress) if on_progress else nullcontext():
+    with interrupt, Follow(told, on_progress) if on_progress else nullcontext():
         runner = ansible_runner.run(
             private_data_dir=str(folder),
             ident="run",
@@ -110,10 +115,12 @@ def run_playbook(
                 VARIABLE: str(told),
             },
             event_handler=handler,
+            cancel_callback=interrupt.overdue,
+            settings={"pexpect_timeout": LOOK_S},
             quiet=True,
         )
     outcome.seconds = round(time.monotonic() - begin, 1)
-    if runner.status == "canceled":
+    if runner.status == "canceled" or (interrupt.asked and runner.rc != 0):
         outcome.exit_code = 130
     elif runner.rc != 0:
         outcome.exit_code = handler.exit_code or 1
@@ -151,12 +158,15 @@ class _Handler:
         "runner_on_unreachable": "unreachable",
     }
 
-    def __init__(self, outcome: Outcome, on_step: Callable[[Step], None] | None) -> None:
+    def __init__(self, outcome: Outcome, on_step: Callable[[Step], None] | None, on_start: Callable[[int], None]) -> None:
         self.exit_code = 0
+        self._on_start = on_start
         self._outcome = outcome
         self._on_step = on_step
 
     def __call__(self, event: Mapping[str, Any]) -> bool:
+        if event.get("event") == "playbook_on_start":
+            self._on_start(int(event["pid"]))
         if event.get("event") == "verbose" and WAITS in (line := str(event.get("stdout", ""))) and self._on_step:
             self._on_step(Step("", "", line.strip(), "waiting", 0.0))
             return True
@@ -169,11 +179,13 @@ class _Handler:
             result = "changed"
         if result == "failed" and data.get("ignore_errors"):
             return True
-        if result == "failed" and isinstance(res.get("exit_code"), int):
-            self.exit_code = res["exit_code"]
-        if isinstance(res, dict) and str(data.get("task_action", "")).startswith("fleet_"):
-            earlier = self._outcome.results.get(data["task_action"], {})
-            self._outcome.results[data["task_action"]] = {**earlier, **res}  # a later step says nothing of the plan
+        action = str(data.get("task_action", ""))
+        if result == "failed":  # the last one counts: an earlier one was rescued, or the run would have ended with it
+            self.exit_code = _exit_code(action, res)
+        ours = isinstance(res, dict) and action.startswith("fleet_")
+        if ours:
+            earlier = self._outcome.results.get(action, {})
+            self._outcome.results[action] = {**earlier, **res}  # a later step says nothing of the plan
         step = Step(
             host=str(data.get("host", "")),
             play=str(data.get("play", "")),
@@ -181,8 +193,17 @@ class _Handler:
             result=result,
             seconds=round(float(data.get("duration") or 0.0), 1),
             message=str(res.get("msg", "")) if result in ("failed", "unreachable") else "",
+            action=action,
+            values=res if ours else {},
         )
         self._outcome.steps.append(step)
         if self._on_step:
             self._on_step(step)
         return True
+
+
+def _exit_code(action: str, res: Mapping[str, Any]) -> int:
+    """What a failed task says of the run's exit code; 0: nothing."""
+    if isinstance(res.get("exit_code"), int):
+        return int(res["exit_code"])
+    return UsageError.exit_code if action.endswith("validate_argument_spec") else 0  # a role's variable; the message names it

@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from fleet import __version__
-from fleet.cli import adopt, ask, gpu, lab, lease, resize, retry, scale, show
+from fleet.cli import adopt, ask, gpu, lab, lease, resize, retry, scale, show, verify
+from fleet.cli.ending import Commands
 
 
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="First steps: fleet lab up, fleet add-vm --count 2, fleet ask, fleet status, fleet destroy.",
 )
@@ -30,7 +32,7 @@ for command in (
     scale.scale,
     retry.retry,
     resize.scale_up,
-    scale.verify,
+    verify.verify,
     scale.destroy,
     adopt.adopt,
     adopt.disown,

@@ -11,7 +11,7 @@ from fleet import adopt as adopting
 from fleet import service
 from fleet.ansible.variables import ssh_options
 from fleet.cli import playbook
-from fleet.cli.common import Choice, guarded, out, site_options, wait_option
+from fleet.cli.common import Choice, out, site_options, wait_option
 from fleet.cli.scale import _consent, check_option, json_option, verbose_option, yes_option
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 @yes_option
 @wait_option
 @verbose_option
-@guarded
 def adopt(
     vms: tuple[str, ...],
     role: str,
@@ -60,7 +59,6 @@ def adopt(
 @yes_option
 @wait_option
 @verbose_option
-@guarded
 def disown(
     vms: tuple[str, ...], site_name: str | None, fleet: str | None, *, check: bool, as_json: bool, yes: bool, verbose: int
 ) -> None:

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from fleet import service
 from fleet.addresses import in_url
-from fleet.cli.common import Choice, guarded, out, print_json, site_options
+from fleet.cli.common import Choice, out, print_json, site_options
 from fleet.errors import GuestError, UsageError
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ def balancer_url(choice: Choice) -> str:
 @click.option("--url", help="HOST:PORT of a balancer or a server, instead of the fleet's own balancer.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @site_options
-@guarded
 def ask(
     question: str,
     context: str,
@@ -121,7 +120,6 @@ def _ask_bert(
 )
 @click.option("--url", help="HOST:PORT of a balancer or a server, instead of the fleet's own balancer.")
 @site_options
-@guarded
 def infer(model: str, input_file: str, url: str | None, site_name: str | None, fleet: str | None) -> None:
     """Send one inference request to any model of the fleet and print the answer as JSON."""
     try:

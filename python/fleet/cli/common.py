@@ -1,4 +1,4 @@
-"""What every command shares: which site and fleet, consoles, errors as exit codes."""
+"""What every command shares: which site and fleet, consoles, JSON."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from fleet.ansible.runner import project_root
-from fleet.errors import FleetError, SiteError, UsageError
+from fleet.errors import SiteError, UsageError
 from fleet.site import load_site
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ WIDE = None if sys.stdout.isatty() else 200
 out = Console(highlight=False, soft_wrap=True, width=WIDE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-INTERRUPTED = "Interrupted. Run the same command again: it goes on where this one stopped."
-INTERRUPTED_CODE = 130
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
@@ -62,11 +61,20 @@ class Choice:
 
     def site(self) -> Site:
         """The site's description."""
-        return load_site(self.folder())
+        site = load_site(self.folder())
+        if warning := site.overruled():
+            _warn(warning)
+        return site
 
     def fleet_name(self) -> str:
         """The fleet's name, checked against the site."""
         return self.site().fleet(self.fleet).name
+
+
+@functools.cache
+def _warn(text: str) -> None:
+    """Say it once, on stderr."""
+    err.print(f"[yellow]warning:[/] {escape(text)}")
 
 
 def site_options(command: F) -> F:
@@ -95,31 +103,6 @@ def wait_option(command: F) -> F:
         callback=keep,
         help="Wait while another run holds the fleet's lease, so long at most (--wait=600) or as long as it takes (--wait).",
     )(command)
-
-
-def guarded(command: F) -> F:
-    """Errors become one sentence on stderr and contract.md's exit code; never a traceback."""
-
-    @functools.wraps(command)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return command(*args, **kwargs)
-        except FleetError as error:
-            fail(str(error), error.exit_code)
-        except KeyboardInterrupt:
-            fail(INTERRUPTED, INTERRUPTED_CODE)
-
-    return wrapper  # type: ignore[return-value]
-
-
-def fail(message: str, code: int) -> NoReturn:
-    """Print one error and leave with ``code``."""
-    err.print(f"[bold red]error:[/] {_plain(message)}")
-    sys.exit(code)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def print_json(document: Any) -> None:

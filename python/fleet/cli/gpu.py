@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.markup import escape
 
-from fleet import room, service
-from fleet.cli.common import Choice, guarded, out, print_json
+from fleet import foresight, room, service
+from fleet.cli.common import Choice, out, print_json
 from fleet.errors import NoRoomError, UsageError
+from fleet.foresight import Question
 from fleet.gpu.capacity import capacity
 from fleet.gpu.draw import map_lines
-from fleet.gpu.explain import explain
-from fleet.gpu.placement import place
-from fleet.gpu.request import Request, equal_servers
-from fleet.gpu.shapes import SCHEMA, fit_json, map_json
+from fleet.gpu.shapes import explain_json, fit_json, map_json
+from fleet.gpu.summary import summary, summary_json, summary_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fleet.gpu.model import GpuSite
-    from fleet.gpu.placement import PlacementPlan
+    from fleet.foresight import Fit
+    from fleet.site import Site
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+MOST = 100_000  # servers in one question: more than any vCenter holds, and each gets a name and a line
 
 site_option = click.option(
     "--site", "site_name", envvar="FLEET_SITE", metavar="NAME", help="A folder below inventory/, or a path."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+
+
+def _finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    """Refuse ``nan`` and ``inf``, which are numbers to Python and no memory of a server."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number of GiB.")
+    return value
 
 
 def room_options(command: F) -> F:
@@ -44,129 +52,108 @@ def room_options(command: F) -> F:
 @click.group("gpu", invoke_without_command=True, epilog="Example: fleet gpu --cluster gpu-demo")
 @click.option("--cluster", "clusters", multiple=True, metavar="NAME", help="Only this cluster (may be repeated).")
 @click.option("--reserved", is_flag=True, help="Count powered-off members as if they ran.")
+@click.option("--summary", "summed", is_flag=True, help="Only numbers: what is free and stranded by cluster and profile.")
 @json_option
 @site_option
 @click.pass_context
-@guarded
-def gpu(context: click.Context, clusters: tuple[str, ...], site_name: str | None, *, reserved: bool, as_json: bool) -> None:
+def gpu(
+    context: click.Context, clusters: tuple[str, ...], site_name: str | None, *, reserved: bool, summed: bool, as_json: bool
+) -> None:
     """Draw every physical GPU of a site: the VMs on it, its slices, what is free and what is stranded."""
     if context.invoked_subcommand:
+        if clusters or reserved or summed or as_json:
+            raise UsageError(
+                f"options of the map do not reach `fleet gpu {context.invoked_subcommand}`: write its own behind it, as in "
+                f"`fleet gpu {context.invoked_subcommand} … --json`; --help lists them"
+            )
         return
-    map_ = capacity(_within(_read(site_name), clusters), reservations=reserved)
+    map_ = capacity(foresight.within(service.gpus(Choice(site_name, None).site()), clusters), reservations=reserved)
     if as_json:
-        print_json(map_json(map_))
+        print_json(summary_json(summary(map_), map_.unknown_profiles) if summed else map_json(map_))
         return
-    for line in map_lines(map_):
+    for line in summary_lines(summary(map_), map_.unknown_profiles) if summed else map_lines(map_):
         out.print(escape(line))
 
 
-@gpu.command("fit", epilog="Example: fleet gpu fit --profile grid_a100-2-10c --count 4")
-@click.option("--profile", "profiles", multiple=True, required=True, metavar="P", help="A vGPU of each server (may be repeated).")
-@click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="How many servers.")
+@gpu.command("fit", epilog="Examples: fleet gpu fit --profile grid_a100-2-10c --count 4 · fleet gpu fit --fleet demo --count 4")
+@click.option("--fleet", metavar="NAME", help="As servers of this fleet: what no other option says is as in fleet.yml.")
+@click.option("--profile", "profiles", multiple=True, metavar="P", help="A vGPU of each server (may be repeated).")
+@click.option("--count", type=click.IntRange(1, MOST), default=1, show_default=True, help="How many servers.")
 @click.option("--cluster", "clusters", multiple=True, metavar="NAME", help="Only on this cluster (may be repeated).")
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="Only on this host (may be repeated).")
-@click.option("--cpu", type=click.IntRange(min=0), default=0, help="Virtual CPUs of each server.")
-@click.option("--memory-gb", type=click.FloatRange(min=0), default=0, help="Memory of each server, all of it reserved, in GiB.")
-@click.option("--policy", type=click.Choice(["pack", "spread"]), default="pack", show_default=True, help="Fill up, or even out.")
+@click.option("--datastore", metavar="NAME", help="Only on hosts to which it is attached.")
+@click.option("--cpu", type=click.IntRange(min=0), help="Virtual CPUs of each server.")
 @click.option(
-    "--anti-affinity",
-    type=click.Choice(["none", "host", "gpu"]),
-    default="none",
-    show_default=True,
-    help="What no two share.",
+    "--memory-gb",
+    type=click.FloatRange(min=0),
+    callback=_finite,
+    help="Memory of each server, all of it reserved, in GiB.",
 )
-@click.option("--keep", default="", metavar="P", help="A profile of which one must still fit afterwards.")
+@click.option("--policy", type=click.Choice(["pack", "spread"]), help="Fill up (default), or even out.")
+@click.option("--anti-affinity", type=click.Choice(["none", "host", "gpu"]), help="What no two share (default: none).")
+@click.option("--keep", metavar="P", help="A profile that must still fit afterwards.")
+@click.option("--keep-count", type=click.IntRange(1, MOST), help="How many of them (default 1).")
+@click.option("--pin/--no-pin", default=None, help="As where the site pins vGPUs to physical GPUs, or as where it does not.")
 @click.option("--allow-possible", is_flag=True, help="Also count room that depends on slices which vCenter does not tell.")
 @json_option
 @site_option
 @click.pass_context
-@guarded
-def fit(
-    context: click.Context,
-    profiles: tuple[str, ...],
-    count: int,
-    clusters: tuple[str, ...],
-    hosts: tuple[str, ...],
-    cpu: int,
-    memory_gb: float,
-    policy: str,
-    anti_affinity: str,
-    keep: str,
-    site_name: str | None,
-    *,
-    allow_possible: bool,
-    as_json: bool,
-) -> None:
-    """Say whether so many servers fit, and where; exit code 0 when they do, 6 when not. Nothing is cloned."""
-    site = _within(_read(_site(context, site_name)), clusters)
-    names = [f"server-{number:0{len(str(count))}d}" for number in range(1, count + 1)]
-    request = Request(
-        servers=equal_servers(names, profiles, cpu=cpu, memory_gb=memory_gb),
-        policy=cast("Literal['pack', 'spread']", policy),
-        anti_affinity=cast("Literal['none', 'host', 'gpu']", anti_affinity),
-        keep=keep,
-        allow_possible=allow_possible,
-        hosts=frozenset(hosts) or None,
-        reservations=True,
-    )
-    plan = place(site, request)
+def fit(context: click.Context, /, site_name: str | None, *, as_json: bool, **asked: Any) -> None:
+    """Say whether so many servers fit, and where; exit code 0 when they do, 6 when not. Nothing is cloned.
+
+    With --fleet the answer is that of the fleet's plan, for servers beside those that are there. Powered-off members keep their
+    room. Without a fleet memory counts where --memory-gb tells it, a datastore where --datastore names it.
+    """
+    if asked["keep_count"] is not None and not asked["keep"] and not asked["fleet"]:
+        raise UsageError("--keep-count says how many of a profile are to be kept: name it with --keep")
+    question = Question(**asked)
+    found = foresight.fit(_site(context, site_name), question)
     if as_json:
-        print_json(fit_json(profiles, count, plan))
+        print_json({**fit_json(found.what, question.count, found.plan), "fleet": question.fleet, "note": found.note})
     else:
-        _print_fit(site, plan, count, profiles)
-    if not plan.fits:
+        _print_fit(found, question)
+    if not found.plan.fits:
         sys.exit(NoRoomError.exit_code)
 
 
-def _print_fit(site: GpuSite, plan: PlacementPlan, count: int, profiles: tuple[str, ...]) -> None:
-    what = " + ".join(profiles)
+def _print_fit(found: Fit, question: Question) -> None:
+    plan, what = found.plan, found.what
     at_best = f", {plan.possible} at best" if plan.possible > plan.guaranteed else ""
     verdict = "[green]fits[/]" if plan.fits else "[red]does not fit[/]"
-    out.print(f"{count} x {escape(what)}: {verdict} ({plan.guaranteed} certain{at_best})")
+    whose = f" in fleet {question.fleet}" if question.fleet else ""
+    out.print(f"{question.count} x {escape(what + whose)}: {verdict} ({plan.guaranteed} certain{at_best})")
     for seat in plan.placements:
-        gpus = " + ".join(f"{gpu.profile} @ {gpu.pci_id or 'any GPU'}" for gpu in seat.gpus)
+        gpus = " + ".join([*(f"{gpu.profile}{gpu.where}" for gpu in seat.gpus), *map(str, found.devices)])
         out.print(f"  {seat.server}  {escape(seat.host)}  {escape(gpus)}{'' if seat.certain else '  (possible, not certain)'}")
-    for reason in plan.reasons:
-        out.print(f"  {escape(reason)}")
+    for line in (*plan.reasons, *((found.note,) if found.note else ())):
+        out.print(f"  {escape(line)}")
     if not plan.fits:
         out.print("free for certain (and at best):")
-        for line in room.free_lines(site):
+        for line in room.free_lines(found.site, found.vgpus, found.devices):
             out.print(escape(line))
 
 
 @gpu.command("explain", epilog="Example: fleet gpu explain demo-001")
 @click.argument("name")
+@click.option(
+    "--fleet", envvar="FLEET_NAME", metavar="NAME", help="The fleet of a server that comes next, where its name does not say it."
+)
 @json_option
 @site_option
 @click.pass_context
-@guarded
-def explain_(context: click.Context, name: str, site_name: str | None, *, as_json: bool) -> None:
-    """Say where a VM stands, how certain its slices are, and what it keeps the GPU from taking."""
-    told = explain(_read(_site(context, site_name)), name)
+def explain_(context: click.Context, name: str, site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
+    """Say where a VM stands, how certain its slices are, and what it keeps the GPU from taking.
+
+    Of a server that comes next (fleet gpu explain demo-003, where demo has two): where scaling out would put it, and why there.
+    """
+    told = foresight.explained(_site(context, site_name), name, fleet)
     if as_json:
-        blocks = [
-            {"host": b.host, "pci_id": b.pci_id, "profile": b.profile, "guaranteed": b.guaranteed, "possible": b.possible}
-            for b in told.blocks
-        ]
-        print_json({"schema": SCHEMA, "name": name, "lines": list(told.lines), "blocks": blocks})
+        print_json(explain_json(told))
         return
     for line in told.lines:
         out.print(escape(line))
 
 
-def _read(site_name: str | None) -> GpuSite:
-    return service.gpus(Choice(site_name, None).site())
-
-
-def _site(context: click.Context, site_name: str | None) -> str | None:
+def _site(context: click.Context, site_name: str | None) -> Site:
     above = context.parent.params.get("site_name") if context.parent else None
-    return site_name or above
-
-
-def _within(site: GpuSite, clusters: tuple[str, ...]) -> GpuSite:
-    known = {host.cluster for host in site.hosts}
-    for name in clusters:
-        if name not in known:
-            shown = ", ".join(sorted(cluster for cluster in known if cluster)) or "none"
-            raise UsageError(f"No GPU stands in a cluster called {name!r}; clusters with GPUs are: {shown}.")
-    return replace(site, hosts=tuple(host for host in site.hosts if not clusters or host.cluster in clusters))
+    return Choice(site_name or above, None).site()

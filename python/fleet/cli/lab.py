@@ -8,7 +8,7 @@ import click
 from rich.markup import escape
 
 from fleet.ansible.runner import project_root
-from fleet.cli.common import guarded, out, print_json
+from fleet.cli.common import out, print_json
 
 
 @click.group("lab")
@@ -25,7 +25,6 @@ def lab() -> None:
 @click.option(
     "--containers", type=click.Choice(["docker", "none"]), default="docker", show_default=True, help="What stands behind the VMs."
 )
-@guarded
 def up(site_file: Path | None, containers: str) -> None:
     """Build what is missing (cached), start the lab's vCenter, write build/lab/lab.json."""
     from fleet.lab import api
@@ -36,7 +35,6 @@ def up(site_file: Path | None, containers: str) -> None:
 
 
 @lab.command("down")
-@guarded
 def down() -> None:
     """Stop the lab's vCenter and remove its containers, volumes and network (by label); the cache stays."""
     from fleet.lab import api
@@ -47,7 +45,6 @@ def down() -> None:
 
 @lab.command("status")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@guarded
 def status(*, as_json: bool) -> None:
     """Say whether the lab runs, and where."""
     from fleet.lab import api
@@ -57,7 +54,9 @@ def status(*, as_json: bool) -> None:
         print_json(state)
         return
     for key, value in state.items():
-        out.print(f"{key}: {escape(str(value))}")
+        for name, entry in value.items() if isinstance(value, dict) else [("", value)]:
+            if entry is not None:
+                out.print(escape(f"{key} {name}".rstrip() + f": {entry}"))
 
 
 def _progress(step: str, detail: str, seconds: float) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import click
 from rich.markup import escape
 
-from fleet import claims, service
+from fleet import claims, service, wishes
 from fleet import lease as leases
-from fleet.cli.common import Choice, guarded, interactive, out, print_json, site_options
+from fleet.cli.common import Choice, err, interactive, out, print_json, site_options
 from fleet.errors import NotConfirmedError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
@@ -24,7 +24,6 @@ def lease() -> None:
 @lease.command("show", epilog="Example: fleet lease show --fleet demo --json")
 @site_options
 @json_option
-@guarded
 def lease_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
     """Show who holds the fleet's lease, since when and until when."""
     choice = Choice(site_name, fleet)
@@ -40,20 +39,20 @@ def lease_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> No
 @site_options
 @json_option
 @click.option("--yes", is_flag=True, help="Consent without being asked.")
-@guarded
 def lease_break(site_name: str | None, fleet: str | None, *, as_json: bool, yes: bool) -> None:
     """End the lease of another run, which then stops before its next change. The lease of a dead run ends by itself."""
     choice = Choice(site_name, fleet)
     name = choice.fleet_name()
+    held = None
     if not yes:
         held = claims.look(str(choice.folder()), name)
         if held:
-            out.print(escape(f"{leases.held_by(name, held)}."))
+            err.print(escape(f"{leases.held_by(name, held)}."))  # like the question: standard output is the result's
         if not interactive():
             raise NotConfirmedError(f"The lease of fleet {name} was left as it is: consent with --yes.")
         if click.prompt(f"Type the fleet's name to end its lease ({name})", default="", show_default=False) != name:
             raise NotConfirmedError(f"The lease of fleet {name} was left as it is.")
-    broken = claims.end(str(choice.folder()), name)
+    broken = claims.end(str(choice.folder()), name, held.run if held else None)
     if as_json:
         print_json({"schema": 1, "fleet": name, "broken": broken})
         return
@@ -68,7 +67,6 @@ def record() -> None:
 @record.command("show", epilog="Example: fleet record show --json")
 @site_options
 @json_option
-@guarded
 def record_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
     """Print the fleet's record as it is, also when it cannot be understood."""
     choice = Choice(site_name, fleet)
@@ -83,7 +81,6 @@ def record_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> N
 @record.command("check", epilog="Example: fleet record check --fleet demo")
 @site_options
 @json_option
-@guarded
 def record_check(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
     """Say what is wrong with the fleet's record; exit code 1 if anything is. Changes nothing."""
     choice = Choice(site_name, fleet)
@@ -92,7 +89,8 @@ def record_check(site_name: str | None, fleet: str | None, *, as_json: bool) -> 
     if as_json:
         print_json({"schema": 1, "fleet": name, "wrong": wrong})
     else:
-        for line in wrong or [f"The record of fleet {name} is sound."]:
+        none = not wrong and claims.record_text(str(choice.folder()), name) is None
+        for line in wrong or [f"Fleet {name} has no record yet." if none else f"The record of fleet {name} is sound."]:
             out.print(escape(line))
     sys.exit(1 if wrong else 0)
 
@@ -100,9 +98,8 @@ def record_check(site_name: str | None, fleet: str | None, *, as_json: bool) -> 
 @click.command("requests", epilog="Example: fleet requests --fleet demo")
 @site_options
 @json_option
-@guarded
 def requests(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
-    """Show the requests for more servers that are not fulfilled yet; the next add-vm finishes them."""
+    """Show the requests that are not fulfilled yet; the next add-vm finishes additions, the next remove-vm removals."""
     choice = Choice(site_name, fleet)
     name = choice.fleet_name()
     with service.open_fleet(str(choice.folder()), name) as controller:
@@ -112,7 +109,6 @@ def requests(site_name: str | None, fleet: str | None, *, as_json: bool) -> None
         print_json({"schema": 1, "fleet": name, "requests": opened})
         return
     for one in opened:
-        named = f" (id {one['id']})" if one.get("id") else ""
-        out.print(escape(f"from {one.get('from')} to {one.get('to')} servers, by {one.get('by')} at {one.get('at')}{named}"))
+        out.print(escape(wishes.line(one)))
     if not opened:
         out.print(f"Fleet {name} has no open request.")

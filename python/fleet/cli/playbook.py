@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.markup import escape
 
 from fleet.ansible.runner import Outcome, Step, run_playbook
-from fleet.cli.common import INTERRUPTED, INTERRUPTED_CODE, err, out, print_json
+from fleet.cli.common import err, out, print_json
+from fleet.cli.ending import INTERRUPTED, INTERRUPTED_CODE, trouble
 from fleet.vsphere.session import connect
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ MARKS = {
 }
 
 
+_ANSIBLES: Final = "[ERROR]: "  # how Ansible begins a sentence of a run that never came to its tasks
+_REST: Final = re.compile(r" \(|, then ")  # from here on a line says in what state a VM was found, and what is to come
+
+
 def run(
     choice: Choice,
     playbook: str,
@@ -43,7 +49,8 @@ def run(
     fleet = site.fleet(choice.fleet).name
     with connect(site.endpoint()):
         pass  # says what is wrong with vCenter in one sentence, before Ansible starts
-    show = None if as_json else _print_step
+    plan = _Plan(check=check)
+    show = None if as_json else plan.step
     outcome = run_playbook(
         playbook,
         inventory=choice.folder(),
@@ -55,9 +62,10 @@ def run(
     )
     result = {**outcome.results.get("fleet_server", {}), **outcome.results.get("fleet_resize", {})}
     if as_json:
-        print_json(_document(playbook, fleet, outcome, result))
+        print_json(document(playbook, fleet, outcome, result))
     else:
-        _summary(outcome, result, check=check)
+        plan.tell(result)
+        _summary(outcome, result)
     if outcome.exit_code:
         sys.exit(outcome.exit_code)
     return outcome
@@ -84,44 +92,64 @@ def _print_step(step: Step) -> None:
     out.print(f"{line} [dim]{step.seconds:.1f} s[/]")
 
 
-def _summary(outcome: Outcome, result: Mapping[str, Any], *, check: bool) -> None:
-    for line in result.get("plan_lines") or []:
-        if check or line[:1] in "+-~t ":  # changes, the target, notes
-            out.print(f"  {escape(line)}")
+class _Plan:
+    """Prints each line of a plan once, as soon as the run knows it: whom a removal chose, before they are destroyed."""
+
+    def __init__(self, *, check: bool) -> None:
+        self._check, self._told = check, set[str]()
+
+    def step(self, step: Step) -> None:
+        """A task ended on a host."""
+        _print_step(step)
+        self.tell(step.values)
+
+    def tell(self, result: Mapping[str, Any]) -> None:
+        """Print what is new of a result's plan."""
+        for line in result.get("plan_lines") or []:
+            change = _REST.split(line, 1)[0]
+            if change not in self._told and (self._check or line[:1] in "+-~t "):  # changes, the target, notes
+                out.print(f"  {escape(line)}")
+                self._told.add(change)
+
+
+def _summary(outcome: Outcome, result: Mapping[str, Any]) -> None:
     for name, reason in (result.get("failures") or {}).items():
         err.print(f"[red]✗ {escape(name)}[/]: {escape(reason)}")
     if outcome.exit_code:
-        _explain(outcome)
+        err.print(f"[bold red]error:[/] {escape(sentence(outcome))}")
     seconds = " · ".join(f"{step} {spent:.1f} s" for step, spent in (result.get("seconds") or {}).items())
-    out.print(f"[dim]{outcome.seconds:.1f} s in all{f' ({seconds})' if seconds else ''}, log: {_short(outcome.log)}[/]")
+    out.print(f"[dim]{outcome.seconds:.1f} s in all{f' ({seconds})' if seconds else ''}, log: {short(outcome.log)}[/]")
 
 
-def _explain(outcome: Outcome) -> None:
+def sentence(outcome: Outcome) -> str:
+    """What is said of a run that failed."""
     failures = outcome.failures()
     if outcome.exit_code == INTERRUPTED_CODE:
-        err.print(f"[bold red]error:[/] {INTERRUPTED}")
-    elif failures:
+        return INTERRUPTED
+    if failures:
         worst = failures[0]
-        err.print(f"[bold red]error:[/] {escape(worst.message or worst.task)}")
-    else:
-        tail = outcome.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:] if outcome.log.exists() else []
-        err.print(f"[bold red]error:[/] {escape(' '.join(tail))}")
-    err.print(f"[dim]The full log is {_short(outcome.log)}[/]")
+        return worst.message or worst.task
+    lines = outcome.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if outcome.log.exists() else []
+    begun = max((n for n, line in enumerate(lines) if line.startswith(_ANSIBLES)), default=max(0, len(lines) - 3))
+    return " ".join(lines[begun:]).removeprefix(_ANSIBLES)
 
 
-def _short(path: Path) -> str:
+def short(path: Path) -> str:
+    """A path as it is told: from the checkout where it lies in it."""
     from fleet.ansible.runner import project_root
 
     root = project_root()
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
-def _document(playbook: str, fleet: str, outcome: Outcome, result: Mapping[str, Any]) -> dict[str, Any]:
+def document(playbook: str, fleet: str, outcome: Outcome, result: Mapping[str, Any]) -> dict[str, Any]:
+    """The result of a run for scripts."""
     return {
         "schema": 1,
         "playbook": playbook,
         "fleet": fleet,
         "exit_code": outcome.exit_code,
+        "error": trouble(sentence(outcome), outcome.exit_code) if outcome.exit_code else None,
         "seconds": outcome.seconds,
         "log": str(outcome.log),
         "plan": result.get("plan"),

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from fleet import resizing, service
 from fleet.cli import playbook
-from fleet.cli.common import Choice, guarded, interactive, out, site_options
+from fleet.cli.common import Choice, err, interactive, site_options, wait_option
 from fleet.cli.scale import check_option, json_option, verbose_option, yes_option
 from fleet.errors import NotConfirmedError
 from fleet.room import Terms
@@ -25,8 +25,8 @@ from fleet.room import Terms
 @check_option
 @json_option
 @yes_option
+@wait_option
 @verbose_option
-@guarded
 def scale_up(
     names: tuple[str, ...],
     gpus: int | None,
@@ -51,8 +51,10 @@ def scale_up(
     if not check and not yes:
         with service.open_fleet(str(choice.folder()), name) as controller:
             terms = Terms(allow_possible=allow_possible)
-            plan = resizing.planned(controller, names, confirm=None, check=True, gpus=gpus, profile=profile, terms=terms)
-        _consent(name, plan)
+            plan = resizing.planned(
+                controller, names, confirm=None, check=True, gpus=gpus, profile=profile, terms=terms, at_once=max_unavailable
+            )
+        _consent(name, plan, max_unavailable)
     asked: dict[str, Any] = {"server_gpus_names": list(names), "fleet_max_unavailable": max_unavailable}
     asked |= {"server_gpus_count": gpus} if gpus else {}
     asked |= {"server_gpus_profile": profile} if profile else {}
@@ -61,13 +63,14 @@ def scale_up(
     playbook.run(choice, "scale_up", asked, check=check, verbosity=verbose, as_json=as_json)
 
 
-def _consent(fleet: str, plan: dict[str, Any]) -> None:
+def _consent(fleet: str, plan: dict[str, Any], at_once: int) -> None:
     """Nothing is destroyed, so a yes will do."""
     for line in plan["plan_lines"]:
-        out.print(f"  {escape(line)}")
+        err.print(f"  {escape(line)}")
     if not plan["changed"]:
         return
     if not interactive():
         raise NotConfirmedError(f"Nothing was done to fleet {fleet}: this is the plan; consent to it with --yes.")
-    if not click.confirm("Take these servers out of traffic, one after the other, and change them?"):
+    pace = "one after the other" if at_once == 1 else f"{at_once} at a time"
+    if not click.confirm(f"Take these servers out of traffic, {pace}, and change them?"):
         raise NotConfirmedError(f"Nothing was done to fleet {fleet}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from fleet.cli import playbook
-from fleet.cli.common import Choice, guarded, site_options, wait_option
+from fleet.cli.common import Choice, site_options, wait_option
 from fleet.cli.scale import check_option, json_option, verbose_option
 
 
@@ -16,7 +16,6 @@ from fleet.cli.scale import check_option, json_option, verbose_option
 @json_option
 @wait_option
 @verbose_option
-@guarded
 def retry(names: tuple[str, ...], site_name: str | None, fleet: str | None, *, check: bool, as_json: bool, verbose: int) -> None:
     """Configure quarantined members again, these and no others; one that answers is put behind the balancers."""
     asked = {"server_vm_names": list(names)}

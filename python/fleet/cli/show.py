@@ -14,10 +14,13 @@ from rich.table import Table
 
 from fleet import service
 from fleet.ansible.runner import project_root
-from fleet.cli.common import Choice, guarded, out, print_json, site_options
+from fleet.cli.common import Choice, err, out, print_json, site_options
+from fleet.cli.ending import trouble
 from fleet.cli.gpu import room_options
 from fleet.controller import FirstBoot
+from fleet.errors import FleetError
 from fleet.room import Terms
+from fleet.wishes import line as request_line
 from fleet.wishes import origin_line
 
 if TYPE_CHECKING:
@@ -32,7 +35,6 @@ COLOURS = {"ready": "green", "quarantined": "red", "unconfirmed": "red", "draini
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @room_options
 @site_options
-@guarded
 def plan(
     size: int | None,
     add: int | None,
@@ -61,22 +63,31 @@ def plan(
 @click.command("status", epilog="Example: fleet status --json | jq '.fleets[].servers[].state'")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @site_options
-@guarded
 def status(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
-    """Show the fleets of a site: target size, servers, balancers, states and their reasons."""
+    """Show the fleets of a site: target size, servers, balancers, states and their reasons.
+
+    It tells what the fleet wrote down (a state is that of the last run) and what vCenter shows (power, address, host, GPUs), and
+    asks no guest, so it is fast. A server that died an hour ago is still ready here: fleet verify asks every one.
+    """
     document = service.status(Choice(site_name, fleet).site(), fleet)
+    broken = " ".join(entry["error"] for entry in document["fleets"] if entry["error"])
     if as_json:
-        print_json(document)
-        return
-    for entry in document["fleets"]:
-        _print_fleet(entry)
+        print_json(document | {"error": trouble(broken, FleetError.exit_code) if broken else None})
+    else:
+        for entry in document["fleets"]:
+            _print_fleet(entry)
+    if broken:
+        err.print(f"[bold red]error:[/] {escape(broken)}")
+        sys.exit(FleetError.exit_code)
 
 
 def _print_fleet(entry: Mapping[str, Any]) -> None:
-    target = "not scaled out yet" if entry["target"] is None else f"target {entry['target']}"
+    unset = "target not known" if entry["error"] else "not scaled out yet"
+    target = unset if entry["target"] is None else f"target {entry['target']}"
     ready = sum(server["state"] == "ready" for server in entry["servers"])
     out.print(f"[bold]{escape(entry['name'])}[/]: {target}, {ready} of {len(entry['servers'])} servers ready")
-    out.print(f"[dim]{escape(origin_line(entry['target'], entry['target_from']))}[/]")
+    if not entry["error"]:
+        out.print(f"[dim]{escape(origin_line(entry['target'], entry['target_from']))}[/]")
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
     for title in ("name", "role", "state", "address", "host", "GPU"):
         table.add_column(title, no_wrap=True)
@@ -96,6 +107,8 @@ def _print_fleet(entry: Mapping[str, Any]) -> None:
         )
     if rows:
         out.print(table)
+    for request in entry["requests"]:
+        out.print(escape(f"open request: {request_line(request)}"))
     for note in entry["notes"]:
         out.print(escape(note))
     for row in entry["balancers"]:
@@ -110,7 +123,6 @@ def _print_fleet(entry: Mapping[str, Any]) -> None:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @site_options
-@guarded
 def inventory(arguments: tuple[str, ...], site_name: str | None, fleet: str | None) -> None:
     """What Ansible sees of a site: ansible-inventory with the site's file (default --graph)."""
     folder = Choice(site_name, fleet).folder()

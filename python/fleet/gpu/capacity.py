@@ -10,13 +10,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fleet.gpu.catalogue import MIG, MIG_TIME_SLICED, Catalogue, card, stem_of
+from fleet.gpu.linked import group_room
 from fleet.gpu.model import Occupant
 from fleet.gpu.narrow import narrow
 from fleet.gpu.read import GpuView, read_gpu
 from fleet.gpu.state import MEDIA, MIXED, SAME, after, guaranteed, is_empty, possible, slices_taken, stranded, surely
+from fleet.gpu.whole import claimed
 
 if TYPE_CHECKING:
     from fleet.gpu.catalogue import Profile
+    from fleet.gpu.linked import GroupRoom
     from fleet.gpu.model import GpuHost, GpuSite, Reservation
     from fleet.gpu.state import GpuState
 
@@ -69,16 +72,23 @@ class HostCapacity:
     """A host with its GPUs' room.
 
     Attributes:
-        host: what vCenter reported.
+        host: what vCenter reported; of the cards that are claimed only those that count.
         blocked: why the host takes no VM at all; None when it does.
         gpus: its GPUs.
         unplaced: powered-off VMs (when they are counted) for which its GPUs have no certain room.
+        linked: the room for each device group that it offers.
     """
 
     host: GpuHost
     blocked: Why | None
     gpus: tuple[GpuCapacity, ...]
     unplaced: tuple[Reservation, ...] = ()
+    linked: tuple[GroupRoom, ...] = ()
+
+    @property
+    def shown(self) -> bool:
+        """Whether it has anything that a map of GPUs shows."""
+        return bool(self.gpus) or any(card.gpu for card in self.host.cards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +116,10 @@ def capacity(site: GpuSite, *, reservations: bool = False) -> SiteCapacity:
 def host_capacity(host: GpuHost, catalogue: Catalogue, *, reservations: bool = False) -> HostCapacity:
     """Room on every GPU of one host."""
     views, unplaced = host_views(host, catalogue, reservations=reservations)
+    linked = tuple(group_room(host, views, name, catalogue) for name in host.groups)
     blocked = why_blocked(host)
     gpus = tuple(GpuCapacity(view, tuple(_rooms(host, view, blocked, catalogue))) for view in views)
-    return HostCapacity(host, blocked, gpus, unplaced)
+    return HostCapacity(replace(host, claims=claimed(host, reservations=reservations)), blocked, gpus, unplaced, linked)
 
 
 def why_blocked(host: GpuHost) -> Why | None:
@@ -128,7 +139,7 @@ def host_views(
     if not reservations or not host.reservations:
         return views, ()
     unplaced: list[Reservation] = []
-    for reservation in sorted(host.reservations, key=lambda r: (_weights(r, catalogue), r.vm)):
+    for reservation in sorted(host.reservations, key=lambda r: (not any(r.pins), _weights(r, catalogue), r.vm)):
         seated = _seat(views, reservation, catalogue)
         if seated is None:
             unplaced.append(reservation)
@@ -145,13 +156,13 @@ def _weights(reservation: Reservation, catalogue: Catalogue) -> list[tuple[int, 
 def _seat(views: tuple[GpuView, ...], reservation: Reservation, catalogue: Catalogue) -> tuple[GpuView, ...] | None:
     """Stand a powered-off VM on the GPUs where it strands least; None when there is no certain room for it."""
     now = list(views)
-    profiles = [catalogue.find(name) for name in reservation.profiles]
-    if None in profiles:
+    wants = [(profile, pin) for name, pin in reservation.wants if (profile := catalogue.find(name))]
+    if len(wants) < len(reservation.profiles):
         return None
-    for profile in sorted((p for p in profiles if p), key=lambda p: p.weight):
+    for profile, pin in sorted(wants, key=lambda want: (want[1] is None, want[0].weight)):  # whatever is pinned has no choice
         best: tuple[int, bool, int] | None = None
         for index, view in enumerate(now):
-            if reservation.pci_id not in (None, view.gpu.pci_id) or not takes(view, profile):
+            if pin not in (None, view.gpu.pci_id) or not takes(view, profile):
                 continue
             state = view.state
             if state and surely(state, profile.stem) and (following := after(state, profile.stem)):
@@ -164,7 +175,7 @@ def _seat(views: tuple[GpuView, ...], reservation: Reservation, catalogue: Catal
 
 
 def _stood(view: GpuView, reservation: Reservation, profile: Profile) -> GpuView:
-    occupant = Occupant(f"{reservation.vm} (powered off)", profile.stem, member=reservation.member)
+    occupant = Occupant(f"{reservation.vm} (powered off)", profile.stem, member=reservation.member, group=reservation.group)
     gpu = replace(view.gpu, occupants=(*view.gpu.occupants, occupant))
     return GpuView(gpu, view.tokens, after(view.state, profile.stem) if view.state else None)
 
@@ -201,7 +212,7 @@ def _never(view: GpuView, profile: Profile) -> Why | None:
     if profile.doubt:
         return Why("unknown", f"unknown: {profile.doubt}; not offered")
     if view.unknown:
-        return Why("unknown", f"{view.unknown}; not offered")
+        return Why("unknown", f"unknown: {view.unknown}; not offered")
     return None
 
 
@@ -216,7 +227,7 @@ def _why_not(view: GpuView, state: GpuState, profile: Profile, at_best: int) -> 
     if at_best and state.mode == MIXED:
         return Why("positions", "mixed-size mode: nobody publishes the positions, only an empty GPU takes one for certain")
     if at_best:
-        return Why("positions", f"depends on the slices where {_vms(view)} stand, which vCenter does not tell")
+        return Why("positions", f"depends on the slices of {_vms(view)}, which vCenter does not tell")
     return _why_no_instance(state, profile) if state.mode == MIG else _why_no_time_slice(view, state, profile)
 
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from fleet.gpu.batches import Kinds, host_game
+from fleet.gpu.cards import MAX_VGPUS_PER_GPU
 from fleet.gpu.split import host_curve, own_gpus, pieces, split_table, split_work
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def choose(offers: Sequence[Offer], demand: Bag, request: Request, keep: tuple[s
         return _exact([_options(offer, demand, request, keep) for offer in offers], demand, keep[1])
     if len(demand) == 1:
         return _one_kind(offers, demand, request, keep)
-    return _several_kinds(offers, demand, request, keep)
+    return _several_kinds(offers, demand, keep)
 
 
 def _work(offers: Sequence[Offer], demand: Bag) -> int:
@@ -116,6 +117,7 @@ def kept_after(offer: Offer, bag: Bag, keep: tuple[str, int]) -> int:
 
 def kept_room(states: tuple[GpuState, ...], kinds: Kinds, bag: Bag, stem: str, wanted: int, *, elsewhere: bool) -> int:
     """How many vGPUs of ``stem`` (up to ``wanted``) surely fit on a host after a bag of servers within ``kinds.demand``."""
+    wanted = min(wanted, MAX_VGPUS_PER_GPU * len(states))  # the game grows with its bounds, and no host takes more
     stems = kinds.stems if stem in kinds.stems else (*kinds.stems, stem)
     vgpus = list(kinds.vgpus(bag)) + [0] * (len(stems) - len(kinds.stems))
     place = stems.index(stem)
@@ -207,7 +209,7 @@ def _ladder(offer: Offer, top: int, keep: tuple[str, int]) -> dict[int, int]:
     return ladder
 
 
-def _several_kinds(offers: Sequence[Offer], demand: Bag, request: Request, keep: tuple[str, int]) -> Choice:
+def _several_kinds(offers: Sequence[Offer], demand: Bag, keep: tuple[str, int]) -> Choice:
     """Host after host, each with the largest bag of what is left to place."""
     closed, kept = _closed_for(offers, demand, keep)
     left, bags = demand, []
@@ -222,7 +224,6 @@ def _several_kinds(offers: Sequence[Offer], demand: Bag, request: Request, keep:
     bound = Fraction(1, 2) if complete else Fraction(1, len(demand) + 1)
     if not any(left):
         bound = Fraction(1)
-    del request
     return Choice(tuple(bags), bound, exact_cost=False, kept=kept)
 
 

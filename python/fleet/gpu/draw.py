@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from fleet.gpu.catalogue import TIME_SLICED, Catalogue, card, stem_of
 from fleet.gpu.positions import FREE, OPEN, Slices, slices_of, starts_text
 from fleet.gpu.state import MIXED, is_empty
+from fleet.gpu.whole import kind_of
 
 if TYPE_CHECKING:
     from fleet.gpu.capacity import GpuCapacity, HostCapacity, SiteCapacity
+    from fleet.gpu.linked import GroupRoom
+    from fleet.gpu.model import GpuHost
     from fleet.gpu.state import GpuState
 
 SIGNS = ". free   ? taken, not told by whom   ~ taken or free, not told   x free and of no use   * a fleet's own"
@@ -22,7 +25,7 @@ def map_lines(capacity: SiteCapacity) -> list[str]:
     catalogue = Catalogue()
     lines: list[str] = []
     for host in capacity.hosts:
-        if host.gpus:
+        if host.shown:
             lines += [*_host(host, catalogue), ""]
     if capacity.unknown_profiles:
         lines += [f"profiles that the catalogue does not know: {', '.join(capacity.unknown_profiles)}", ""]
@@ -34,6 +37,8 @@ def _host(host: HostCapacity, catalogue: Catalogue) -> list[str]:
     lines = [host.host.name + cluster + (f"  ({host.blocked.text})" if host.blocked else "")]
     for gpu in host.gpus:
         lines += [f"  {line}" for line in _gpu(host, gpu, catalogue)]
+    lines += [f"  {_group(room)}" for room in host.linked]
+    lines += [f"  {line}" for line in _cards(host.host)]
     lines += [f"  powered off, no certain room: {r.vm} ({' + '.join(r.profiles)})" for r in host.unplaced]
     return lines
 
@@ -47,6 +52,26 @@ def _gpu(host: HostCapacity, gpu: GpuCapacity, catalogue: Catalogue) -> list[str
     bar = _mig_bar(slices) if slices else _time_bar(view.state, len(view.gpu.occupants))
     stranded = f"  {gpu.stranded_gb:g} GB stranded" if gpu.stranded_gb else ""
     return [head, f"  [{bar}]{stranded}", *_legend(gpu, slices), f"  {_free(gpu)}"]
+
+
+def _group(room: GroupRoom) -> str:
+    at_best = f" ({room.possible} possible)" if room.possible > room.certain else ""
+    return f"device group {room.name}: {f'{room.certain}{at_best} free' if room.size else 'not in the catalogue, not counted'}"
+
+
+def _cards(host: GpuHost) -> list[str]:
+    """Its cards in passthrough mode, each free or with the VM that has it, and VMs of which nothing tells which one they have."""
+    lines = []
+    for whole in host.cards:
+        if whole.gpu:
+            holder = f"{whole.vm}{' *' if whole.member else ''}"
+            state = holder or ("not offered" if host.cards_unknown else "free")
+            why = f"  {host.cards_unknown}" if host.cards_unknown and not whole.vm else ""
+            lines += [f"{whole.pci_id}  {whole.model}  passthrough, {kind_of(whole)}", f"  [{state:^15}]{why}"]
+    for claim in host.claims:
+        verb = "powered off, keeps" if claim.off else "has"
+        lines.append(f"{claim.vm}{' *' if claim.member else ''} {verb} a card {claim.device}, not told which")
+    return lines
 
 
 def _letter(index: int) -> str:

@@ -1,20 +1,24 @@
-"""Why a VM stands where it stands, and what it blocks; why a planned server goes where it goes."""
+"""Why a VM stands where it stands, and what it blocks; why a planned server goes where it goes. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fleet.errors import UsageError
-from fleet.gpu.capacity import GpuCapacity, host_capacity
+from fleet.gpu.capacity import GpuCapacity, host_capacity, host_views
 from fleet.gpu.catalogue import MIG, Catalogue, stem_of
 from fleet.gpu.positions import slices_of, starts_text
 from fleet.gpu.read import read_gpu
 from fleet.gpu.state import after, stranded, surely
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fleet.gpu.model import GpuHost, GpuSite, PhysicalGpu
     from fleet.gpu.placement import Placement, PlacementPlan
+    from fleet.gpu.read import GpuView
+
+NOBODY = "No VM called {name} stands on a GPU or waits for one (`fleet gpu` lists them)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class Blocked:
         profile: the profile, as the host prints it.
         guaranteed: certain room now, and without the VM.
         possible: room at best now, and without the VM.
+        unsure: why no gain is certain: what the GPU takes now is not known; empty where it is.
     """
 
     host: str
@@ -34,6 +39,7 @@ class Blocked:
     profile: str
     guaranteed: tuple[int, int]
     possible: tuple[int, int]
+    unsure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +49,11 @@ class Explanation:
     name: str
     lines: tuple[str, ...]
     blocks: tuple[Blocked, ...] = ()
+    planned: bool = False
 
 
-def explain(site: GpuSite, name: str, plan: PlacementPlan | None = None) -> Explanation:
-    """Explain a VM by its name.
-
-    Args:
-        site: what vCenter reported.
-        name: a VM that stands on a GPU, a powered-off one with vGPUs, or a server of ``plan``.
-        plan: a placement whose servers may be asked for, too.
-
-    Raises:
-        UsageError: nothing of that name has to do with a GPU.
-    """
+def explain(site: GpuSite, name: str) -> Explanation | None:
+    """Explain a VM that stands on a GPU, has a whole one, or waits, powered off, for either; None when no VM has the name."""
     catalogue = Catalogue(site.facts)
     lines: list[str] = []
     blocks: list[Blocked] = []
@@ -65,15 +63,17 @@ def explain(site: GpuSite, name: str, plan: PlacementPlan | None = None) -> Expl
                 said, blocked = _standing(host, gpu, name, catalogue)
                 lines += said
                 blocks += blocked
-        lines += _reserved(host, name)
-    lines += [
-        line for placement in (plan.placements if plan else ()) if placement.server == name for line in _planned(site, placement)
-    ]
-    if plan and name in plan.unplaced:
-        lines += [f"{name} finds no place:", *(f"  {reason}" for reason in plan.reasons)]
-    if not lines:
-        raise UsageError(f"no VM called {name} stands on a GPU or waits for one; `fleet gpu` lists them")
-    return Explanation(name, tuple(lines), tuple(blocks))
+        lines += [*_reserved(host, name), *_whole(host, name)]
+    return Explanation(name, tuple(lines), tuple(blocks)) if lines else None
+
+
+def explain_planned(site: GpuSite, name: str, plan: PlacementPlan) -> Explanation:
+    """Explain a server of a plan for that site."""
+    seat = next((placement for placement in plan.placements if placement.server == name), None)
+    lines = (
+        [f"{name} finds no place:", *(f"  {reason}" for reason in plan.reasons)] if seat is None else _planned(site, seat, plan)
+    )
+    return Explanation(name, tuple(lines), planned=True)
 
 
 def _standing(host: GpuHost, gpu: PhysicalGpu, name: str, catalogue: Catalogue) -> tuple[list[str], list[Blocked]]:
@@ -105,6 +105,10 @@ def _where(starts: tuple[int, ...], *, told: bool) -> str:
 
 def _gain(one: Blocked) -> str:
     (now, without), (lucky, lucky_without) = one.guaranteed, one.possible
+    if one.unsure:
+        return (
+            f"at best {lucky_without} x {stem_of(one.profile)}; how many it takes beside it is not known, so no gain is certain"
+        )
     text = f"{without} x {stem_of(one.profile)} instead of {now}"
     if without == lucky_without and now == lucky:
         return text
@@ -112,15 +116,17 @@ def _gain(one: Blocked) -> str:
 
 
 def _blocked(host: GpuHost, gpu: PhysicalGpu, name: str, catalogue: Catalogue) -> list[Blocked]:
+    """Where the GPU is not offered because of the VM, what it takes now is not known: then nothing is surely gained."""
     rest = replace(gpu, occupants=tuple(occupant for occupant in gpu.occupants if occupant.vm != name))
     now, then = _room(host, gpu, catalogue), _room(host, rest, catalogue)
+    unsure = now.view.unknown
     found = []
     for room in then.rooms:
         before = now.room(room.profile)
-        sure = (before.guaranteed if before else 0, room.guaranteed)
+        sure = (0, 0) if unsure else (before.guaranteed if before else 0, room.guaranteed)
         at_best = (before.possible if before else 0, room.possible)
         if sure[1] > sure[0] or at_best[1] > at_best[0]:
-            found.append(Blocked(host.name, gpu.pci_id, room.profile, sure, at_best))
+            found.append(Blocked(host.name, gpu.pci_id, room.profile, sure, at_best, unsure))
     return found
 
 
@@ -131,35 +137,63 @@ def _room(host: GpuHost, gpu: PhysicalGpu, catalogue: Catalogue) -> GpuCapacity:
 
 def _reserved(host: GpuHost, name: str) -> list[str]:
     return [
-        f"{name} is powered off on {host.name} and will want {' + '.join(one.profiles)} there"
-        + (f", on GPU {one.pci_id} to which it is pinned" if one.pci_id else "")
+        f"{name} is powered off on {host.name} and will want "
+        + " + ".join(profile + (f" on GPU {pin}, to which it is pinned," if pin else "") for profile, pin in one.wants)
+        + " there"
         for one in host.reservations
         if one.vm == name
     ]
 
 
-def _planned(site: GpuSite, placement: Placement) -> list[str]:
+def _whole(host: GpuHost, name: str) -> list[str]:
+    """The whole cards that a VM has there, or has without anything saying which."""
+    lines = [f"{name} has the card {card.pci_id} of {host.name} whole ({card.model})" for card in host.cards if card.vm == name]
+    for claim in host.claims:
+        if claim.vm == name:
+            off = ", powered off," if claim.off else ""
+            lines.append(f"{name}{off} keeps a card of {host.name} whole ({claim.device}); nothing tells which")
+    return lines
+
+
+def _planned(site: GpuSite, placement: Placement, plan: PlacementPlan) -> list[str]:
     host = next(one for one in site.hosts if one.name == placement.host)
     catalogue = Catalogue(site.facts)
     turn = f"turn {placement.turn + 1} of the host's power-ons"
     sure = "certain to fit wherever the manager puts it and those before it" if placement.certain else "possible, not certain"
     lines = [f"{placement.server} is planned on {host.name}, {turn}: {sure}"]
+    views = {view.gpu.pci_id: view for view in host_views(host, catalogue, reservations=True)[0]}
+    first = [one for one in plan.placements if one.host == host.name and one.turn < placement.turn]
+    before = [(one.server, gpu) for one in first for gpu in one.gpus]
     for gpu in placement.gpus:
-        there = next((one for one in host.gpus if one.pci_id == gpu.pci_id), None)
-        if there is None:
+        if gpu.pci_id not in views:
             lines.append(f"  {gpu.profile}: on which GPU cannot be foreseen")
             continue
-        lines.append(f"  {gpu.profile}: expected on GPU {gpu.pci_id}, {_reason(host, there, gpu.profile, catalogue)}")
+        earlier = [(server, one.profile) for server, one in before if one.pci_id == gpu.pci_id]
+        chooses = "" if gpu.known or gpu.assigned else f"; its manager chooses among {', '.join(gpu.among)}"
+        planned = "expected" if gpu.assigned and not gpu.known else "planned"
+        reason = _reason(views[gpu.pci_id], earlier, gpu.profile, catalogue)
+        lines.append(f"  {gpu.profile}: {planned} on GPU {gpu.pci_id}, {reason}{chooses}")
+        before.append((placement.server, gpu))
     return lines
 
 
-def _reason(host: GpuHost, gpu: PhysicalGpu, profile: str, catalogue: Catalogue) -> str:
-    view, found = read_gpu(host, gpu, catalogue), catalogue.find(profile)
-    if view.state is None or found is None or (following := after(view.state, found.stem)) is None:
+def _reason(view: GpuView, earlier: Sequence[tuple[str, str]], profile: str, catalogue: Catalogue) -> str:
+    """Why a vGPU goes on a GPU that holds what it holds and gets ``earlier`` (servers with profiles) before."""
+    state, found = view.state, catalogue.find(profile)
+    for _, other in earlier:
+        state = after(state, stem_of(other)) if state else None
+    if state is None or found is None or (following := after(state, found.stem)) is None:
         return "after those before it"
-    held = len(gpu.occupants)
-    more = (stranded(following) - stranded(view.state)) / 8
-    open_ = "which is empty" if not held else f"which holds {held} already"
+    more = (stranded(following) - stranded(state)) / 8
     strands = "strands nothing more" if more <= 0 else f"strands {more:g} GB more"
-    slices = " whichever slices are taken" if surely(view.state, found.stem) and view.state.mode == MIG else ""
-    return f"{open_}: it fits{slices} and {strands}"
+    slices = " whichever slices are taken" if surely(state, found.stem) and state.mode == MIG else ""
+    return f"{_open(view, [server for server, _ in earlier])}: it fits{slices} and {strands}"
+
+
+def _open(view: GpuView, earlier: Sequence[str]) -> str:
+    held = len(view.gpu.occupants)
+    text = f"which holds {held} already" if held else "which is empty"
+    if not earlier:
+        return text
+    more = f" and {len(earlier) - 1} more" if len(earlier) > 1 else ""
+    return f"{text} and gets {earlier[0]}{more} first"

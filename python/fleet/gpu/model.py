@@ -7,6 +7,11 @@ physical GPU, a *slice* is an eighth (A30: a quarter) of a MIG GPU's memory, *st
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fleet.gpu.attach import PciDevice
 
 READ_PRIVILEGE = "System.Read"  # what lists a VM's devices; on the VM or a folder above it
 
@@ -23,6 +28,7 @@ class Occupant:
         member: whether the VM belongs to a fleet.
         choices: what the VM may hold on this GPU when it holds several profiles on several GPUs and vCenter does not
             tell which is where: each entry is one possible bag of profile names. Empty: ``profile`` says it.
+        group: how many vGPUs the device group has to which this one belongs; 0: none, or not told.
         why_unreadable: what kept the profile from being read; empty for the missing privilege.
     """
 
@@ -32,6 +38,7 @@ class Occupant:
     member: bool = False
     choices: tuple[tuple[str, ...], ...] = ()
     why_unreadable: str = ""
+    group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +64,69 @@ class PhysicalGpu:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A powered-off VM that will want its vGPUs again on the host where it is registered."""
+    """A powered-off VM that will want its vGPUs again on the host where it is registered.
+
+    Attributes:
+        vm: its name.
+        profiles: the profiles of its vGPUs, in their devices' order.
+        pins: for each of them the address of the only GPU on which it may stand (``pciPassthru<N>.cfg.gpu-pci-id``), or None.
+            Shorter than ``profiles``: the others are not pinned.
+        member: whether it belongs to a fleet.
+        group: how many vGPUs each of its device groups has, when all its vGPUs are in such; else 0.
+    """
 
     vm: str
     profiles: tuple[str, ...]
-    pci_id: str | None = None  # set when the VM is pinned (pciPassthru<N>.cfg.gpu-pci-id)
+    pins: tuple[str | None, ...] = ()
     member: bool = True
+    group: int = 0
+
+    @property
+    def wants(self) -> tuple[tuple[str, str | None], ...]:
+        """Each profile with its pin."""
+        return tuple(zip_longest(self.profiles, self.pins[: len(self.profiles)]))
+
+
+@dataclass(frozen=True, slots=True)
+class WholeCard:
+    """A PCI device that a host passes through whole, by its address or by what it is.
+
+    Attributes:
+        pci_id: ``0000:3b:00.0``.
+        model: ``deviceName``.
+        vendor_id: as on the bus; None, as ``device_id``, where the account may not read the host's PCI devices.
+        device_id: as on the bus.
+        label: its hardware label; empty without one.
+        gpu: whether it is a GPU by its PCI class; others (network cards) are counted and not drawn.
+        vm: the running VM that has it; empty: none that can be seen.
+        member: whether that VM belongs to a fleet.
+    """
+
+    pci_id: str
+    model: str
+    vendor_id: int | None
+    device_id: int | None
+    label: str = ""
+    gpu: bool = True
+    vm: str = ""
+    member: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A whole card of a host that a VM has, or wants once it is on again, and nothing tells which one.
+
+    Attributes:
+        vm: the VM's name.
+        device: what it asks for.
+        off: whether it is off: then its card counts where reservations do.
+        member: whether it belongs to a fleet.
+    """
+
+    vm: str
+    device: PciDevice
+    off: bool = False
+    member: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +153,7 @@ class GpuHost:
     Attributes:
         name: the host's name.
         cluster: its cluster's name, None for a stand-alone host.
-        cpu_free: virtual CPUs that may still be given out; None: not limited.
+        cpus: its logical CPUs: no VM with more virtual ones starts there; None: not told.
         memory_free_gb: memory that may still be reserved, in GiB (a VM with a vGPU reserves all of its memory); None: not
             limited.
         maintenance: in maintenance mode (or entering it).
@@ -102,11 +166,15 @@ class GpuHost:
         remaining: (profile, count) of vSphere 9's DirectPath profile capacity for this host; empty before 9.
         gpus: its physical GPUs.
         reservations: powered-off VMs with vGPUs registered there.
+        groups: the names of the device groups of linked vGPUs that it offers.
+        cards: what it passes through whole; empty where that was not asked.
+        claims: cards among those that VMs have or want, nobody tells which.
+        cards_unknown: why nobody knows who has its cards; empty where that is known.
     """
 
     name: str
     cluster: str | None = None
-    cpu_free: int | None = None
+    cpus: int | None = None
     memory_free_gb: float | None = None
     maintenance: bool = False
     connected: bool = True
@@ -117,6 +185,10 @@ class GpuHost:
     remaining: tuple[tuple[str, int], ...] = ()
     gpus: tuple[PhysicalGpu, ...] = ()
     reservations: tuple[Reservation, ...] = ()
+    groups: tuple[str, ...] = ()
+    cards: tuple[WholeCard, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    cards_unknown: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from fleet.gpu.catalogue import tokens_of_model
 from fleet.gpu.model import GpuHost, PhysicalGpu
 from fleet.gpu.seating import occupants
+from fleet.gpu.whole import NO_CARDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from fleet.gpu.model import Reservation
     from fleet.gpu.seating import Holder
+    from fleet.gpu.whole import HostCards
     from fleet.model import Gpu, Host
 
 VGPU_TYPE = "sharedDirect"  # the only graphics type that serves vGPUs
@@ -27,6 +29,8 @@ def gpu_host(
     max_vgpus_per_vm: int | None = None,
     remaining: tuple[tuple[str, int], ...] = (),
     reservations: tuple[Reservation, ...] = (),
+    groups: tuple[str, ...] = (),
+    cards: HostCards = NO_CARDS,
 ) -> GpuHost:
     """One host as placement sees it.
 
@@ -38,17 +42,14 @@ def gpu_host(
         max_vgpus_per_vm: the most vGPUs of one VM there, as vCenter told; None: not asked.
         remaining: vSphere 9's DirectPath profile capacity; empty before 9.
         reservations: powered-off VMs with vGPUs registered there.
+        groups: names of the device groups that it offers.
+        cards: what it passes through whole, and who has that.
     """
-    seated = occupants({gpu.pci_id: gpu.vms for gpu in host.gpus}, holders)
     free = None if memory_reserved_mb is None else max(0, host.memory_mb - memory_reserved_mb) / 1024
-    gpus = tuple(
-        PhysicalGpu(host.name, gpu.pci_id, gpu.model, gpu.memory_mb / 1024 or None, _mode(gpu), seated[gpu.pci_id])
-        for gpu in host.gpus
-        if gpu.graphics_type == VGPU_TYPE or tokens_of_model(gpu.model, gpu.memory_mb / 1024)  # not the console's chip
-    )
     return GpuHost(
         name=host.name,
         cluster=host.cluster,
+        cpus=host.cpu or None,
         memory_free_gb=free,
         maintenance=host.maintenance,
         connected=host.connection == "connected",
@@ -57,8 +58,23 @@ def gpu_host(
         assignment=host.assignment,
         max_vgpus_per_vm=max_vgpus_per_vm,
         remaining=remaining,
-        gpus=gpus,
+        gpus=_shared(host, holders, {card.pci_id.lower() for card in cards.cards}),
         reservations=reservations,
+        groups=groups,
+        cards=cards.cards,
+        claims=cards.claims,
+        cards_unknown=cards.unknown,
+    )
+
+
+def _shared(host: Host, holders: Mapping[str, Holder], whole: Collection[str]) -> tuple[PhysicalGpu, ...]:
+    """The GPUs that vGPUs share, or could: neither the console's chip nor one that is passed through whole."""
+    seated = occupants({gpu.pci_id: gpu.vms for gpu in host.gpus}, holders)
+    return tuple(
+        PhysicalGpu(host.name, gpu.pci_id, gpu.model, gpu.memory_mb / 1024 or None, _mode(gpu), seated[gpu.pci_id])
+        for gpu in host.gpus
+        if gpu.graphics_type == VGPU_TYPE
+        or (gpu.pci_id.lower() not in whole and tokens_of_model(gpu.model, gpu.memory_mb / 1024))
     )
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import TYPE_CHECKING
 
+from fleet.gpu import linked, whole
 from fleet.gpu.apart import apart
+from fleet.gpu.attach import places
 from fleet.gpu.batches import Bag, Batches, Kinds, batches
 from fleet.gpu.capacity import Why, host_views, why_blocked
 from fleet.gpu.catalogue import Catalogue, stem_of
@@ -58,6 +61,14 @@ class Offer:
         """The states of the GPUs that take part."""
         return tuple(view.state for view in self.views if view.state)
 
+    def takers(self, stem: str) -> tuple[str, ...]:
+        """The GPUs on which the host's manager may put a vGPU of a profile, also those that cannot be read."""
+        return tuple(
+            view.gpu.pci_id
+            for view in self.seen
+            if (after(view.state, stem) is not None if view.state else view.gpu.mode != "none")
+        )
+
 
 def offer_of(host: GpuHost, request: Request, kinds: tuple[Kind, ...], catalogue: Catalogue, demand: Bag) -> Offer:
     """What one host offers.
@@ -76,17 +87,20 @@ def offer_of(host: GpuHost, request: Request, kinds: tuple[Kind, ...], catalogue
     usable = tuple(view for view in views if view.state and _any_fits(view.state, stems))
     tokens = {profile.token for kind in kinds for profile in kind.profiles}
     elsewhere = any(view.state is None and (not view.tokens or tokens & set(view.tokens)) for view in views)
-    kin = _kin(views, request)
+    kin = _kin(views, request) | {card.vm for card in host.cards if card.vm in request.apart_from}
     whys = _closed(host, request)
     taken, limits = _none(len(kinds)), _NO_WHYS
-    if not whys and usable and any(asked):
-        taken = _taken(usable, as_kinds(kinds, asked), request, elsewhere=elsewhere)
-        taken, limits = _within(host, kinds, taken)
-        taken, told = _told(host, kinds, taken)
-        limits = (*limits, *told)
-        if request.anti_affinity == "host":
-            taken = _at_most(taken, 0 if kin else 1)
-            limits = (*limits, Why("anti-affinity", f"host {host.name} takes one server of the fleet"))
+    if not whys and (usable or not stems) and any(asked):
+        if stems:
+            taken = _taken(usable, as_kinds(kinds, asked), request, elsewhere=elsewhere)
+        else:
+            taken = _by_cards_alone(host, kinds, asked)
+        taken, limits = _limited(host, kinds, taken, request, most=0 if kin else 1)
+    if not whys and any(kind.devices for kind in kinds):
+        names = dict.fromkeys(group.name for kind in kinds for group in linked.groups_of(kind.devices))
+        rooms = tuple(linked.group_room(host, views, name, catalogue) for name in names)
+        taken, short = _served(host, kinds, taken, request, rooms)
+        limits = (*limits, short)
     return Offer(
         host=host,
         views=usable,
@@ -100,6 +114,18 @@ def offer_of(host: GpuHost, request: Request, kinds: tuple[Kind, ...], catalogue
         apart=tuple(index for index, view in enumerate(usable) if not _kin((view,), request)),
         seen=views,
     )
+
+
+def _limited(
+    host: GpuHost, kinds: tuple[Kind, ...], taken: Batches, request: Request, *, most: int
+) -> tuple[Batches, tuple[Why, ...]]:
+    """Of what its GPUs take only what the host itself has room for; ``most``: servers of the fleet where no two share a host."""
+    taken, memory = _within(host, kinds, taken)
+    taken, told = _told(host, kinds, taken)
+    limits = (*memory, *told)
+    if request.anti_affinity != "host":
+        return taken, limits
+    return _at_most(taken, most), (*limits, Why("anti-affinity", f"host {host.name} takes one server of the fleet"))
 
 
 def _none(kinds: int) -> Batches:
@@ -118,11 +144,7 @@ def _any_fits(state: GpuState, stems: tuple[str, ...]) -> bool:
 
 
 def _closed(host: GpuHost, request: Request) -> tuple[Why, ...]:
-    """Why a host takes nothing of this request. Hosts that the request leaves out say so without a reason to change."""
-    if (request.clusters is not None and host.cluster not in request.clusters) or (
-        request.hosts is not None and host.name not in request.hosts
-    ):
-        return (Why("outside", f"host {host.name} is not among the hosts asked for"),)
+    """Why a host takes nothing of this request."""
     if blocked := why_blocked(host):
         return (blocked,)
     if request.datastore is not None and host.datastores is not None and request.datastore not in host.datastores:
@@ -149,7 +171,13 @@ def _refused(host: GpuHost, kind: Kind, spelling: dict[str, str]) -> Why | None:
         limit, held = profile.max_per_vm, kind.profiles.count(profile)
         if limit is not None and held > limit:
             return Why("per-vm", f"vCenter lets one VM hold {limit} vGPUs of {profile.stem}, the server asks for {held}")
-    held, limit = len(kind.profiles), host.max_vgpus_per_vm
+    if host.cpus is not None and kind.cpu > host.cpus:
+        return Why("cpus", f"host {host.name} has {host.cpus} logical CPUs, the server asks for {kind.cpu}")
+    return _too_many(host, len(kind.profiles))
+
+
+def _too_many(host: GpuHost, held: int) -> Why | None:
+    limit = host.max_vgpus_per_vm
     if limit is None and held > 1:
         return Why("per-vm", f"how many vGPUs one VM may hold on host {host.name} is not known: vCenter was not asked")
     if limit is not None and held > limit:
@@ -173,19 +201,42 @@ def _taken(views: tuple[GpuView, ...], kinds: Kinds, request: Request, *, elsewh
 
 
 def _within(host: GpuHost, kinds: tuple[Kind, ...], taken: Batches) -> tuple[Batches, tuple[Why, ...]]:
-    """Only the bags for which the host has CPU and memory."""
-    whys = []
-    for code, free, need, unit in (
-        ("cpu", host.cpu_free, tuple(kind.cpu for kind in kinds), "virtual CPUs"),
-        ("memory", host.memory_free_gb, tuple(kind.memory_gb for kind in kinds), "GiB of memory to reserve"),
-    ):
-        if free is None or not any(need):
-            continue
-        kept = _affordable(taken, need, free)
-        if len(kept.maybe) < len(taken.maybe):
-            whys.append(Why(code, f"host {host.name} has {free:g} {unit} left"))
-        taken = kept
-    return taken, tuple(whys)
+    """Only the bags for which the host has memory to reserve."""
+    free, need = host.memory_free_gb, tuple(kind.memory_gb for kind in kinds)
+    if free is None or not any(need):
+        return taken, ()
+    kept = _affordable(taken, need, free)
+    short = len(kept.maybe) < len(taken.maybe)
+    return kept, (Why("memory", f"host {host.name} has {free:g} GiB of memory to reserve left"),) if short else ()
+
+
+def _by_cards_alone(host: GpuHost, kinds: tuple[Kind, ...], asked: Bag) -> Batches:
+    """The bags of servers without vGPUs that are no larger than the host's cards are many."""
+    most = (min(count, len(host.cards) // len(kind.devices)) for kind, count in zip(kinds, asked, strict=True))
+    bags = frozenset(product(*(range(count + 1) for count in most)))
+    return Batches(bags, bags)
+
+
+def _served(
+    host: GpuHost, kinds: tuple[Kind, ...], taken: Batches, request: Request, rooms: tuple[linked.GroupRoom, ...]
+) -> tuple[Batches, Why]:
+    """Only the bags whose servers each get the whole cards and the groups of linked vGPUs that they ask for."""
+
+    def enough(bag: Bag, *, certain: bool) -> bool:
+        devices = [device for kind, count in zip(kinds, bag, strict=True) for device in kind.devices * count]
+        others = _need(bag, tuple(len(kind.profiles) - places(linked.groups_of(kind.devices)) for kind in kinds))
+        cards = whole.suffices(host, whole.whole_cards(devices), reservations=request.reservations)
+        return cards and linked.suffices(rooms, devices, int(others), certain=certain)
+
+    kept = Batches(
+        frozenset(bag for bag in taken.sure if enough(bag, certain=True)),
+        frozenset(bag for bag in taken.maybe if enough(bag, certain=False)),
+        taken.complete,
+    )
+    cards = whole.whole_cards(device for kind in kinds for device in kind.devices)
+    parts = [whole.stock(host, cards, reservations=request.reservations)] if cards else []
+    parts += [room.text for room in rooms]
+    return kept, Why("devices", f"{host.name}: {' and '.join(parts)}")
 
 
 def _told(host: GpuHost, kinds: tuple[Kind, ...], taken: Batches) -> tuple[Batches, tuple[Why, ...]]:

@@ -13,7 +13,7 @@ from fleet.gpu.extras import grow
 from fleet.gpu.offer import ENOUGH, Offer, offer_of
 from fleet.gpu.reasons import Tally, refusal
 from fleet.gpu.request import Kind, Request, kinds_of, known
-from fleet.gpu.seats import seat_servers
+from fleet.gpu.seats import habit, seat_servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,10 +24,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedGpu:
-    """A vGPU to attach, and the physical GPU on which it is expected (or to which it is pinned)."""
+    """A vGPU to attach, and the physical GPU for which it is planned.
+
+    Attributes:
+        pci_id: that GPU: the pin, or the one on which least would be stranded; empty where none can be named.
+        profile: the profile, in the host's spelling.
+        among: the GPUs of the host that the vGPU may get. One: it gets that. Several: the host's manager chooses.
+        assigned: whether the host's assignment policy tells which one it will choose.
+    """
 
     pci_id: str
     profile: str
+    among: tuple[str, ...] = ()
+    assigned: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether it can be on no other GPU."""
+        return self.among == (self.pci_id,)
+
+    @property
+    def where(self) -> str:
+        """On which GPU, in words, as far as it can be foreseen."""
+        if self.known:
+            return f" @ {self.pci_id}"
+        if self.assigned and self.pci_id:
+            return f", expected @ {self.pci_id}"
+        return f" @ one of {len(self.among)} GPUs" if self.among else " @ any GPU"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +156,12 @@ def _placements(
     for offer, bag, extra in zip(offers, bags, extras, strict=True):
         if not any(bag) and not any(extra):
             continue
+        assigned = bool(habit(offer, request))
+        takers = {stem: offer.takers(stem) for stem in offer.kinds.stems}
         for turn, seated in enumerate(seat_servers(offer, bag, extra, request)):
-            gpus = tuple(
-                ExpectedGpu(offer.views[gpu].gpu.pci_id if gpu is not None else "", offer.spelling[stem])
-                for gpu, stem in seated.seats
-            )
-            yield Placement(names[seated.kind].popleft(), offer.host.name, gpus, seated.certain, turn)
+            gpus = []
+            for gpu, stem in seated.seats:
+                pci_id = offer.views[gpu].gpu.pci_id if gpu is not None else ""
+                among = (pci_id,) if request.pinned and pci_id else takers[stem]
+                gpus.append(ExpectedGpu(pci_id, offer.spelling[stem], among, assigned))
+            yield Placement(names[seated.kind].popleft(), offer.host.name, tuple(gpus), seated.certain, turn)

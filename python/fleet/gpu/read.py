@@ -52,11 +52,11 @@ def read_gpu(host: GpuHost, gpu: PhysicalGpu, catalogue: Catalogue) -> GpuView:
     """
     tokens = _tokens(host, gpu, catalogue)
     if not tokens:
-        return GpuView(gpu, (), None, f"unknown card {gpu.model!r}: the catalogue has no profiles for it")
+        return GpuView(gpu, (), None, f"the catalogue has no profiles for a card {gpu.model!r}")
     if gpu.mode == "none":
         return GpuView(gpu, tokens, None, "its vGPU mode is none: the host does not share it (graphics type, or no vGPU manager)")
     if gpu.mode is not None and gpu.mode not in MODES:
-        return GpuView(gpu, tokens, None, f"unknown vGPU mode {gpu.mode!r}")
+        return GpuView(gpu, tokens, None, f"what its vGPU mode {gpu.mode!r} serves is not known")
     for occupant in gpu.occupants:
         if why := _unreadable(occupant, catalogue):
             return GpuView(gpu, tokens, None, why)
@@ -66,7 +66,7 @@ def read_gpu(host: GpuHost, gpu: PhysicalGpu, catalogue: Catalogue) -> GpuView:
     if state is None:
         names = ", ".join(sorted({occupant.vm for occupant in gpu.occupants}))
         mode = gpu.mode or "unknown"
-        return GpuView(gpu, tokens, None, f"unknown: what {names} hold does not fit this card in mode {mode} together")
+        return GpuView(gpu, tokens, None, f"what {names} hold does not fit this card in mode {mode} together")
     return GpuView(gpu, tokens, state)
 
 
@@ -85,15 +85,15 @@ def _tokens(host: GpuHost, gpu: PhysicalGpu, catalogue: Catalogue) -> tuple[str,
 def _unreadable(occupant: Occupant, catalogue: Catalogue) -> str:
     if occupant.profile is None and not occupant.choices:
         why = occupant.why_unreadable or f"the account lacks the privilege {READ_PRIVILEGE} on that VM"
-        return f"unknown: {occupant.vm} stands on it and its profile cannot be read ({why})"
+        return f"{occupant.vm} stands on it and its profile cannot be read ({why})"
     for name in (occupant.profile,) if occupant.profile is not None else [n for bag in occupant.choices for n in bag]:
         profile = catalogue.find(name)
         if profile is None:
-            return f"unknown: {occupant.vm} holds {name}, which the catalogue does not know"
+            return f"{occupant.vm} holds {name}, which the catalogue does not know"
         if profile.doubt:
-            return f"unknown: {occupant.vm} holds {name}, and {profile.doubt}"
+            return f"{occupant.vm} holds {name}, and {profile.doubt}"
         if profile.backing == MIG_TIME_SLICED:
-            return f"unknown: {occupant.vm} holds {name}, and several vGPUs in one GPU instance have no published positions"
+            return f"{occupant.vm} holds {name}, and several vGPUs in one GPU instance have no published positions"
     return ""
 
 

@@ -11,6 +11,7 @@ from fleet.gpu.batches import Kinds
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from fleet.gpu.attach import PciDevice
     from fleet.gpu.catalogue import Catalogue, Profile
 
 Policy = Literal["pack", "spread"]
@@ -26,12 +27,14 @@ class Server:
         profiles: one name for each of its vGPUs.
         cpu: virtual CPUs it needs on its host.
         memory_gb: memory it reserves on its host, in GiB.
+        devices: the whole cards that it holds beside them.
     """
 
     name: str
     profiles: tuple[str, ...]
     cpu: int = 0
     memory_gb: float = 0
+    devices: tuple[PciDevice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,6 @@ class Request:
         keep_count: how many.
         allow_possible: also use room that is not certain, after the certain room is used up.
         datastore: must be attached to the host; None: any.
-        clusters: only hosts of these clusters; None: any.
-        hosts: only these hosts; None: any.
         pinned: whether the site pins vGPUs to physical GPUs (``pciPassthru<N>.cfg.gpu-pci-id``).
         reservations: count powered-off VMs as if they ran.
     """
@@ -61,20 +62,19 @@ class Request:
     keep_count: int = 1
     allow_possible: bool = False
     datastore: str | None = None
-    clusters: frozenset[str] | None = None
-    hosts: frozenset[str] | None = None
     pinned: bool = False
     reservations: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Servers that are alike: their profiles (largest first), their need of the host, and their names."""
+    """Servers that are alike: their profiles (largest first), their need of the host, their names, and their whole cards."""
 
     profiles: tuple[Profile, ...]
     cpu: int
     memory_gb: float
     names: tuple[str, ...]
+    devices: tuple[PciDevice, ...] = ()
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -92,13 +92,13 @@ def kinds_of(request: Request, catalogue: Catalogue) -> tuple[Kind, ...]:
     """The request's servers by kind, largest first.
 
     Raises:
-        UsageError: a server without profile, two servers of one name, or a profile that the catalogue does not know.
+        UsageError: a server without profile and card, two servers of one name, or a profile that the catalogue does not know.
     """
-    groups: dict[tuple[tuple[Profile, ...], int, float], list[str]] = {}
+    groups: dict[tuple[tuple[Profile, ...], int, float, tuple[PciDevice, ...]], list[str]] = {}
     sorted_profiles: dict[tuple[str, ...], tuple[Profile, ...]] = {}
     seen: set[str] = set()
     for server in request.servers:
-        if not server.profiles:
+        if not server.profiles and not server.devices:
             raise UsageError(f"server {server.name} asks for no GPU profile, so there is nothing to place: give gpu_profiles")
         if server.name in seen:
             raise UsageError(f"two servers are called {server.name}: names are unique in a fleet")
@@ -106,8 +106,10 @@ def kinds_of(request: Request, catalogue: Catalogue) -> tuple[Kind, ...]:
         if server.profiles not in sorted_profiles:
             found = sorted((known(name, catalogue) for name in server.profiles), key=lambda profile: profile.weight)
             sorted_profiles[server.profiles] = tuple(found)
-        groups.setdefault((sorted_profiles[server.profiles], server.cpu, server.memory_gb), []).append(server.name)
-    kinds = [Kind(profiles, cpu, memory, tuple(names)) for (profiles, cpu, memory), names in groups.items()]
+        groups.setdefault((sorted_profiles[server.profiles], server.cpu, server.memory_gb, server.devices), []).append(
+            server.name
+        )
+    kinds = [Kind(profiles, cpu, memory, tuple(names), devices) for (profiles, cpu, memory, devices), names in groups.items()]
     return tuple(sorted(kinds, key=lambda k: ([p.weight for p in k.profiles], k.cpu, k.memory_gb, k.names)))
 
 

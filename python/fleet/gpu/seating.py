@@ -27,12 +27,14 @@ class Holder:
         profiles: the profiles of its vGPU devices; None where the account may not read them.
         member: whether it belongs to a fleet.
         starts: known first slices by GPU address, where a guest told them (one vGPU on that GPU).
+        group: how many vGPUs each of its device groups has, when all its vGPUs are in such; else 0.
     """
 
     name: str
     profiles: tuple[str, ...] | None
     member: bool = False
     starts: tuple[tuple[str, int], ...] = ()
+    group: int = 0
 
 
 def occupants(gpus: Mapping[str, Sequence[str]], holders: Mapping[str, Holder]) -> dict[str, tuple[Occupant, ...]]:
@@ -73,7 +75,9 @@ def _seats(holder: Holder, where: list[str]) -> dict[str, list[Occupant]]:
             seats[pci_id] = [Occupant(holder.name, None, member=holder.member, choices=tuple(bags))]
         else:
             start = starts.get(pci_id) if len(bags[0]) == 1 else None
-            seats[pci_id] = [Occupant(holder.name, profile, start, member=holder.member) for profile in bags[0]]
+            seats[pci_id] = [
+                Occupant(holder.name, profile, start, member=holder.member, group=holder.group) for profile in bags[0]
+            ]
     return seats
 
 

@@ -41,8 +41,8 @@ def seat_servers(offer: Offer, bag: Bag, extra: Bag, request: Request) -> list[S
     if request.anti_affinity == "gpu":
         return _apart(offer, bag, extra, (*turns, *more))
     states = list(offer.states)
-    if habit := _habit(offer, request):
-        seats = [_as_assigned(states, offer.kinds, kind, habit) for kind in (*turns, *more)]
+    if policy := habit(offer, request):
+        seats = [_as_assigned(states, offer.kinds, kind, policy) for kind in (*turns, *more)]
         return [Seated(kind, seats[turn], certain=turn < len(turns)) for turn, kind in enumerate((*turns, *more))]
     quotas = [list(one) for one in _split(offer.states, offer.kinds, bag)]
     seated = [Seated(kind, _take(states, quotas, offer.kinds, kind), certain=True) for kind in turns]
@@ -52,16 +52,16 @@ def seat_servers(offer: Offer, bag: Bag, extra: Bag, request: Request) -> list[S
     return seated + [Seated(kind, _take(states, rest, offer.kinds, kind), certain=False) for kind in more]
 
 
-def _habit(offer: Offer, request: Request) -> str:
+def habit(offer: Offer, request: Request) -> str:
     """The host's assignment policy where it decides: without pins, on same-size GPUs. In the other modes it is ignored."""
     followed = not request.pinned and all(state.mode == SAME for state in offer.states)
     return (offer.host.assignment or "") if followed else ""
 
 
-def _as_assigned(states: list[GpuState], kinds: Kinds, kind: int, habit: str) -> tuple[tuple[int | None, str], ...]:
+def _as_assigned(states: list[GpuState], kinds: Kinds, kind: int, policy: str) -> tuple[tuple[int | None, str], ...]:
     """Seat one server as the host's manager will, moving the states along."""
     seats: list[tuple[int | None, str]] = []
-    sign = -1 if habit == "consolidation" else 1
+    sign = -1 if policy == "consolidation" else 1
     for stem in kinds.servers[kind]:
         open_ = [index for index, state in enumerate(states) if after(state, stem) is not None]
         index = min(open_, key=lambda one: (sign * max(count for _, count in states[one].atoms), one), default=None)

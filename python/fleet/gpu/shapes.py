@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from fleet.gpu.placement import ExpectedGpu
+from fleet.gpu.whole import kind_of
 
+if TYPE_CHECKING:
     from fleet.gpu.capacity import GpuCapacity, SiteCapacity
+    from fleet.gpu.explain import Explanation
+    from fleet.gpu.model import GpuHost, WholeCard
     from fleet.gpu.placement import PlacementPlan
 
 SCHEMA = 1
+NO_GPU = ExpectedGpu("", "")
 
 
 def map_json(capacity: SiteCapacity) -> dict[str, Any]:
@@ -23,9 +27,15 @@ def map_json(capacity: SiteCapacity) -> dict[str, Any]:
                 "cluster": host.host.cluster,
                 "blocked": host.blocked.text if host.blocked else None,
                 "gpus": [_gpu(gpu) for gpu in host.gpus],
+                "groups": [{"name": room.name, "guaranteed": room.certain, "possible": room.possible} for room in host.linked],
+                "cards": [_card(host.host, card) for card in host.host.cards if card.gpu],
+                "cards_claimed": [
+                    {"vm": claim.vm, "member": claim.member, "device": str(claim.device), "powered_off": claim.off}
+                    for claim in host.host.claims
+                ],
             }
             for host in capacity.hosts
-            if host.gpus
+            if host.shown
         ],
         "unknown_profiles": list(capacity.unknown_profiles),
     }
@@ -59,14 +69,29 @@ def _gpu(gpu: GpuCapacity) -> dict[str, Any]:
     }
 
 
-def fit_json(profiles: Sequence[str], requested: int, plan: PlacementPlan) -> dict[str, Any]:
-    """Whether ``requested`` servers with these profiles fit, and where.
+def _card(host: GpuHost, card: WholeCard) -> dict[str, Any]:
+    """A card in passthrough mode, and who has it; ``free`` is null where that cannot be known."""
+    return {
+        "pci_id": card.pci_id,
+        "model": card.model,
+        "kind": kind_of(card),
+        "label": card.label or None,
+        "vm": {"name": card.vm, "member": card.member} if card.vm else None,
+        "free": False if card.vm else None if host.cards_unknown else True,
+        "unknown": host.cards_unknown or None,
+    }
 
-    ``placements`` has one entry for each vGPU. ``fits`` also counts room that is only possible when the request allowed it.
+
+def fit_json(what: str, requested: int, plan: PlacementPlan) -> dict[str, Any]:
+    """Whether ``requested`` servers that hold ``what`` fit, and where.
+
+    ``placements`` has one entry for each vGPU, and one without a profile for a server that holds whole cards alone: ``pci_id`` is
+    the GPU for which it is planned, ``known`` whether it can be on no other, ``among`` those of the host that its manager may
+    choose. ``fits`` also counts room that is only possible when the request allowed it.
     """
     return {
         "schema": SCHEMA,
-        "profile": " + ".join(profiles),
+        "profile": what,
         "requested": requested,
         "guaranteed": plan.guaranteed,
         "possible": plan.possible,
@@ -75,13 +100,31 @@ def fit_json(profiles: Sequence[str], requested: int, plan: PlacementPlan) -> di
             {
                 "host": placement.host,
                 "pci_id": gpu.pci_id or None,
+                "known": gpu.known,
+                "among": list(gpu.among),
                 "server": placement.server,
-                "profile": gpu.profile,
+                "profile": gpu.profile or None,
                 "certain": placement.certain,
                 "turn": placement.turn,
             }
             for placement in plan.placements
-            for gpu in placement.gpus
+            for gpu in placement.gpus or (NO_GPU,)
         ],
         "reasons": list(plan.reasons),
     }
+
+
+def explain_json(told: Explanation) -> dict[str, Any]:
+    """An explanation; ``planned`` says whether it is of a server that is not there yet."""
+    blocks = [
+        {
+            "host": one.host,
+            "pci_id": one.pci_id,
+            "profile": one.profile,
+            "guaranteed": one.guaranteed,
+            "possible": one.possible,
+            "unsure": one.unsure,
+        }
+        for one in told.blocks
+    ]
+    return {"schema": SCHEMA, "name": told.name, "planned": told.planned, "lines": list(told.lines), "blocks": blocks}

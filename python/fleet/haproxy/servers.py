@@ -7,6 +7,7 @@ connections of HAProxy's own pool still hold it. Additions go before removals, s
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -123,6 +124,14 @@ def plan(
     return first + last
 
 
+def _same(one: str, other: str) -> bool:
+    """Whether two texts are one address: HAProxy spells those of IPv6 its own way."""
+    try:
+        return ipaddress.ip_address(one) == ipaddress.ip_address(other)
+    except ValueError:
+        return one == other
+
+
 def _step(backend: Backend, wanted: Wanted, found: Server | None) -> Step | None:
     if wanted.state == ABSENT:
         return Step(REMOVE, backend, wanted.name) if found else None
@@ -131,7 +140,7 @@ def _step(backend: Backend, wanted: Wanted, found: Server | None) -> Step | None
         return None if idle else Step(DRAIN, backend, wanted.name)
     if found is None:
         return Step(ADD, backend, wanted.name, wanted.address)
-    if (found.address, found.port) != (wanted.address, backend.port):
+    if found.port != backend.port or not _same(found.address, wanted.address):
         return Step(REPLACE, backend, wanted.name, wanted.address)
     if found.draining or found.in_maintenance:
         return Step(ENABLE, backend, wanted.name, wanted.address)

@@ -7,6 +7,7 @@
     network   a subnet that collides with nobody's
     keys      TLS, SSH and the password
     process   the one background process: started, recorded, ended
+    leaks     search for planted secrets, for scenarios and tests
 
 Nothing outside this package knows the lab; to the rest of the project it is a site like any other.
 """

@@ -114,6 +114,11 @@ class Control:
         rule = {"disconnect": True, "method": method, "object": target, "skip": skip, "times": times}
         return str(self._send("POST", "/faults", rule)["id"])
 
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the rules of `fail` and `disconnect`, each with its ``hits``: calls that matched, those that passed included."""
+        answer: list[dict[str, Any]] = self._send("GET", "/faults")
+        return answer
+
     def clear_faults(self, rule: str = "") -> None:
         """Remove one fault rule, or all."""
         self._send("DELETE", "/faults" + (f"/{rule}" if rule else ""))

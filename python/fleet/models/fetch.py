@@ -44,17 +44,25 @@ def sha256_of(text: str) -> str:
     return match.group(1)
 
 
+def require_no_password(url: str) -> None:
+    """Refuse a URL with a user name.
+
+    Raises:
+        UsageError: it has one.
+    """
+    if urllib.parse.urlsplit(url).username is not None:
+        raise UsageError("a URL in model_repository_source must not hold a password, it is logged: use model_repository_headers")
+
+
 def fetch(url: str, digest: str, target: Path, headers: Mapping[str, str] | None = None) -> None:
     """Download ``url`` to ``target`` and verify its sha256. A proxy of the environment (``https_proxy``, ``no_proxy``) is used.
 
     ``headers`` go to the server of ``url`` alone, not where it redirects to.
 
     Raises:
-        UsageError: the URL carries a password, or the content has another checksum.
+        UsageError: the content has another checksum.
         GuestError: no answer, an error, or an end before the end.
     """
-    if urllib.parse.urlsplit(url).username is not None:
-        raise UsageError("a URL in model_repository_source must not hold a password, it is logged: use model_repository_headers")
     opener = urllib.request.build_opener(_Redirects(dict(headers or {})))
     request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310  http or https: is_url
     try:

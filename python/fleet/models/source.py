@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from fleet.errors import UsageError
 
 from .disk import sync_dir
-from .fetch import fetch, is_url, sha256_of, shown
+from .fetch import fetch, is_url, require_no_password, sha256_of, shown
 from .manifest import Item, Known, checksum, digest_of, models, scan
 from .sync import pack
 
@@ -113,6 +113,7 @@ class Source:
             yield
 
     def _fetched(self, url: str, digest: str, headers: Mapping[str, str] | None) -> Path:
+        require_no_password(url)
         if not digest:
             raise UsageError(
                 f"models from a URL need model_repository_checksum: nothing else says that {shown(url)} is what you mean"
@@ -127,7 +128,7 @@ class Source:
             finally:
                 archive.unlink(missing_ok=True)
 
-        return self._made(f"unpacked-{wanted[:32]}", make)
+        return self._made(f"unpacked-{wanted}", make)
 
     def _unpacked(self, archive: Path, digest: str) -> Path:
         status = archive.stat()

@@ -54,7 +54,7 @@ class HostDevices:
         return cls(
             fixed={info.pciDevice.id.lower(): info for info in target.pciPassthrough or ()},
             groups={info.deviceGroupName.lower(): info for info in getattr(target, "vendorDeviceGroupInfo", None) or ()},
-            dynamic=frozenset((_unsigned(info.vendorId), _unsigned(info.deviceId), info.customLabel or "") for info in dynamic),
+            dynamic=frozenset((unsigned(info.vendorId), unsigned(info.deviceId), info.customLabel or "") for info in dynamic),
         )
 
     def has(self, device: PciDevice) -> bool:
@@ -149,15 +149,16 @@ def _told(backing: Any) -> PciDevice | None:
         return Vgpu(str(backing.vgpu))
     if isinstance(backing, _Pci.DynamicBackingInfo):
         allowed = (backing.allowedDevice or [None])[0]
-        ids = (_unsigned(allowed.vendorId), _unsigned(allowed.deviceId)) if allowed else (0, 0)
+        ids = (unsigned(allowed.vendorId), unsigned(allowed.deviceId)) if allowed else (0, 0)
         return DynamicDevice(*ids, backing.customLabel or "")
     if isinstance(backing, _Pci.DeviceBackingInfo):
         return FixedDevice(str(backing.id))
     return None
 
 
-def _unsigned(number: int) -> int:
-    return int(number) & 0xFFFF  # vSphere's 16-bit ids are signed: 0x10DE arrives as it is, 0x9005 does not
+def unsigned(number: int) -> int:
+    """A 16-bit id as it is on the bus; vSphere's are signed: 0x10DE arrives as it is, 0x9005 does not."""
+    return int(number) & 0xFFFF
 
 
 def device_changes(change: Difference, told: HostDevices = NOTHING_TOLD) -> tuple[list[Any], Any]:
@@ -218,7 +219,7 @@ def _backing(device: PciDevice, told: HostDevices) -> Any:
     return _Pci.DeviceBackingInfo(
         deviceName=pci.deviceName or "",
         id=pci.id,
-        deviceId=f"{_unsigned(pci.deviceId):x}",
+        deviceId=f"{unsigned(pci.deviceId):x}",
         systemId=info.systemId,
         vendorId=pci.vendorId,
     )

@@ -10,7 +10,7 @@ from fleet.errors import SiteError, VSphereError
 from fleet.gpu.attach import DeviceGroup, FixedDevice, device_options, difference, wanted_devices
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import NOTHING_TOLD, HostDevices, device_changes, present_devices, read_host_devices
-from fleet.vsphere.collect import moid, read_all, read_some
+from fleet.vsphere.collect import moid, read_all, read_listed, read_some
 from fleet.vsphere.customize import linux_prep
 from fleet.vsphere.tasks import Job, Outcome, run_tasks
 
@@ -217,9 +217,9 @@ def running_clones(session: Session, sources: Iterable[str]) -> dict[str, Any]:
         The tasks by moid, for ``wait_tasks``. vCenter does not tell what a running clone will be called.
     """
     wanted = set(sources)
-    recent = session.read(lambda: list(session.content.taskManager.recentTask), "read vCenter's recent tasks")
     paths = ("info.state", "info.descriptionId", "info.entity")
-    found = read_some(session, recent, paths, kind=vim.Task, tried="read vCenter's recent tasks")
+    manager = session.content.taskManager
+    found = read_listed(session, manager, "recentTask", vim.Task, paths, tried="read vCenter's recent tasks")
     return {
         str(moid(task)): task
         for task, values in found

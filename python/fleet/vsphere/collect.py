@@ -90,6 +90,27 @@ def read_some(
     return session.read(call, tried)
 
 
+def read_listed(
+    session: Session, owner: Any, path: str, kind: Any, paths: Sequence[str], *, tried: str, page: int = PAGE
+) -> list[tuple[Any, Properties]]:
+    """Read properties of the objects that a property of another one lists; those that are gone are left out.
+
+    One round trip a page however many are gone: vCenter walks the list itself. ``read_some`` needs one more for each of them.
+
+    Args:
+        session: the session.
+        owner: the managed object with the list.
+        path: its property, a list of managed objects.
+        kind: their type.
+        paths: the property paths wanted of each.
+        tried: what is attempted, for the error.
+        page: objects in one answer.
+    """
+    walk = _pc.TraversalSpec(name=path, type=type(owner), path=path, skip=False)
+    specs = [_pc.ObjectSpec(obj=owner, skip=True, selectSet=[walk])]
+    return session.read(lambda: list(_pages(session, specs, {kind: paths}, page)), tried)
+
+
 def read_one(session: Session, item: Any, paths: Sequence[str], *, tried: str) -> Properties:
     """Read properties of one object.
 

@@ -33,6 +33,8 @@ def fault_text(fault: Exception) -> str:
         parts += [str(message.message or "") for message in getattr(seen, "faultMessage", None) or ()]
         if isinstance(seen, vim.fault.NoPermission) and not isinstance(seen, vim.fault.NotAuthenticated):
             parts.append(_missing_privilege(seen))
+        if isinstance(seen, vim.fault.NicSettingMismatch):
+            parts.append(_mismatched_cards(seen))
         if isinstance(seen, vmodl.fault.InvalidArgument) and seen.invalidProperty:
             parts.append(f"({seen.invalidProperty})" if seen.invalidProperty not in " ".join(parts) else "")
         seen = getattr(seen, "faultCause", None)
@@ -44,6 +46,14 @@ def _missing_privilege(fault: Any) -> str:
         return ""
     on = f" on {fault.object._moId}" if fault.object is not None else ""  # noqa: SLF001  pyVmomi's only spelling
     return f"The account lacks the privilege {fault.privilegeId}{on}."
+
+
+def _mismatched_cards(fault: Any) -> str:
+    wanted, there = fault.numberOfNicsInSpec, fault.numberOfNicsInVM
+    return (
+        f"The customization describes {wanted} network cards and the VM has {there}: if the template's cards were changed "
+        "just now, run it again."
+    )
 
 
 def translate(tried: str, fault: BaseException) -> FleetError:

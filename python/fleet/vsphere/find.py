@@ -45,6 +45,7 @@ class Place:
     datastore_moid: str | None
     network_moid: str | None
     spots: Mapping[str, Spot]
+    notes: tuple[str, ...] = ()  # what is said of the templates
 
     def of(self, creation: Creation) -> Spot:
         """The spot of one planned VM."""

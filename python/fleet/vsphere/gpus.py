@@ -7,16 +7,20 @@ each host with an occupied MIG GPU (``directpath``).
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleet.errors import VSphereError
+from fleet.gpu.attach import Vgpu, pin_key, places
 from fleet.gpu.model import GpuSite, ProfileFact, Reservation
 from fleet.gpu.observed import gpu_host
 from fleet.gpu.seating import Holder
+from fleet.gpu.whole import NO_CARDS
 from fleet.model import RECORD
 from fleet.vsphere.api import vim
+from fleet.vsphere.attach import present_devices
+from fleet.vsphere.cards import read_cards
 from fleet.vsphere.collect import moid, read_all, read_some
 from fleet.vsphere.directpath import remaining
 from fleet.vsphere.read import to_devices
@@ -34,17 +38,26 @@ _LOCKED, _RESERVED, _MEMORY = (
     "config.hardware.memoryMB",
 )
 _DEVICES = "config.hardware.device"
+_PLACES = 32  # PCI devices that vSphere 8 lets one VM hold
+_PINS = {f'config.extraConfig["{pin_key(number)}"]': number for number in range(_PLACES)}
+_GRAPHICS = "config.graphicsInfo"
+_UNREAD: tuple[None, int] = (None, 0)
+
+_Pci = vim.vm.device.VirtualPCIPassthrough
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What vCenter's environment browsers said: of profiles, and the most vGPUs of one VM by the host's moid."""
+    """What vCenter's environment browsers said: of profiles; the most vGPUs of one VM, and device groups, by the host's moid."""
 
     facts: tuple[ProfileFact, ...] = ()
     per_vm: Mapping[str, int] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def read_gpus(session: Session, hosts: Iterable[Host], vms: Iterable[Vm], *, without: Collection[str] = ()) -> GpuSite:
+def read_gpus(
+    session: Session, hosts: Sequence[Host], vms: Iterable[Vm], *, without: Collection[str] = (), cards: bool = False
+) -> GpuSite:
     """The GPUs of a vCenter.
 
     A VM whose devices the account may not read is kept as unreadable: its GPU is then not offered. Powered-off members of
@@ -55,21 +68,26 @@ def read_gpus(session: Session, hosts: Iterable[Host], vms: Iterable[Vm], *, wit
         hosts: what ``read.read_hosts`` gave a moment ago.
         vms: what ``read.read_vms`` gave a moment ago.
         without: moids of powered-off members that are no reservations, because a place is sought for them.
+        cards: read also what hosts pass through whole, and who has that.
     """
-    shown = [host for host in hosts if host.gpus]
-    offering = {host.moid for host in shown if host.profiles}
     known = {vm.moid: vm for vm in vms}
+    off = {vm.moid for vm in known.values() if _rests(vm) and vm.moid not in without}
+    whole = read_cards(session, hosts, known.values(), off) if cards else {}
+    shown = [host for host in hosts if host.gpus or host.moid in whole]
+    offering = {host.moid for host in shown if host.profiles or host.moid in whole}
     seated = {one for host in shown for gpu in host.gpus for one in gpu.vms}
-    resting = {vm.moid for vm in known.values() if vm.host in offering and _rests(vm) and vm.moid not in without}
-    profiles = _profiles(session, (seated | resting) & known.keys())
+    resting = {one for one in off if known[one].host in offering}
+    profiles = _profiles(session, seated & known.keys())
     reserved = _reserved(session, [vm for vm in known.values() if vm.host in offering and vm.power == "poweredOn"])
     around = _around(session)
-    offers = [host for host in shown if host.moid in offering]
+    offers = [host for host in shown if host.profiles]
     told, capacity = _ask(session, offers, around), remaining(session, offers)
     holders = {
-        one: Holder(known[one].name, profiles.get(one), member=known[one].fleet is not None) for one in seated & known.keys()
+        one: Holder(known[one].name, own, member=known[one].fleet is not None, group=group)
+        for one in seated & known.keys()
+        for own, group in (profiles.get(one, _UNREAD),)
     }
-    waiting = _reservations(known, resting, profiles)
+    waiting = _reservations(session, known, resting)
     made = [
         gpu_host(
             host,
@@ -79,23 +97,49 @@ def read_gpus(session: Session, hosts: Iterable[Host], vms: Iterable[Vm], *, wit
             max_vgpus_per_vm=told.per_vm.get(host.moid),
             remaining=capacity.get(host.moid, ()),
             reservations=tuple(waiting.get(host.moid, ())),
+            groups=told.groups.get(host.moid, ()),
+            cards=whole.get(host.moid, NO_CARDS),
         )
         for host in sorted(shown, key=lambda host: (host.cluster or "", host.name))
     ]
-    return GpuSite(tuple(host for host in made if host.gpus), told.facts)
+    return GpuSite(tuple(host for host in made if host.gpus or host.cards), told.facts)
+
+
+def read_standing(session: Session, hosts: Sequence[str]) -> dict[str, dict[str, frozenset[str]]]:
+    """Which VMs stand on the GPUs of some hosts now, all as moids: by host and the GPU's address. One call."""
+    objects = [session.object(vim.HostSystem, host) for host in hosts]
+    found = read_some(session, objects, (_GRAPHICS,), kind=vim.HostSystem, tried="read who stands on the GPUs of hosts")
+    return {
+        str(moid(item)): {str(gpu.pciId): frozenset(str(moid(vm)) for vm in gpu.vm or ()) for gpu in values.get(_GRAPHICS) or ()}
+        for item, values in found
+    }
 
 
 def _rests(vm: Vm) -> bool:
     return vm.fleet is not None and not vm.template and vm.power != "poweredOn" and vm.keys.get("role") != RECORD
 
 
-def _profiles(session: Session, moids: Collection[str]) -> dict[str, tuple[str, ...] | None]:
-    """The vGPU profiles of VMs by moid; ``None`` where the account may not read the devices."""
+def _profiles(session: Session, moids: Collection[str]) -> dict[str, tuple[tuple[str, ...] | None, int]]:
+    """The vGPU profiles of VMs by moid (``None`` where the account may not read the devices), and the size of their groups."""
     objects = [session.object(vim.VirtualMachine, one) for one in sorted(moids)]
     found = read_some(session, objects, (_DEVICES,), tried="read the devices of VMs on GPUs")
     return {
-        str(moid(item)): to_devices(values[_DEVICES], {}).gpu_profiles if _DEVICES in values else None for item, values in found
+        str(moid(item)): (to_devices(values[_DEVICES], {}).gpu_profiles, _group_size(values[_DEVICES]))
+        if _DEVICES in values
+        else _UNREAD
+        for item, values in found
     }
+
+
+def _group_size(devices: Iterable[Any]) -> int:
+    """How many vGPUs each device group of a VM has, when all of its vGPUs are in groups alike; else 0."""
+    infos = [getattr(device, "deviceGroupInfo", None) for device in devices if isinstance(device, _Pci) and _is_vgpu(device)]
+    sizes = set(Counter(info.groupInstanceKey for info in infos if info is not None).values())
+    return sizes.pop() if len(sizes) == 1 and None not in infos else 0
+
+
+def _is_vgpu(device: Any) -> bool:
+    return isinstance(device.backing, _Pci.VmiopBackingInfo)
 
 
 def _reserved(session: Session, vms: Sequence[Vm]) -> dict[str, int]:
@@ -108,13 +152,23 @@ def _reserved(session: Session, vms: Sequence[Vm]) -> dict[str, int]:
     return total
 
 
-def _reservations(
-    known: Mapping[str, Vm], resting: Collection[str], profiles: Mapping[str, tuple[str, ...] | None]
-) -> dict[str, list[Reservation]]:
+def _reservations(session: Session, known: Mapping[str, Vm], resting: Collection[str]) -> dict[str, list[Reservation]]:
+    """The vGPUs and pins of VMs that are off, by their host's moid."""
+    objects = [session.object(vim.VirtualMachine, one) for one in resting]
+    read = read_some(session, objects, (_DEVICES, *_PINS), tried="read the vGPUs of VMs that are off")
     found: dict[str, list[Reservation]] = defaultdict(list)
-    for one in sorted(resting, key=lambda one: known[one].name):
-        if wanted := profiles.get(one):
-            found[str(known[one].host)].append(Reservation(known[one].name, wanted))
+    for item, values in sorted(read, key=lambda one: known[str(moid(one[0]))].name):
+        profiles, pins, place = [], [], 0
+        told = {_PINS[path]: str(value.value) for path, value in values.items() if path in _PINS and value.value}
+        for device in (present.device for present in present_devices(values.get(_DEVICES, ()))):
+            if isinstance(device, Vgpu):
+                profiles.append(device.profile)
+                pins.append(told.get(place))
+            place += places([device])
+        if profiles:
+            vm = known[str(moid(item))]
+            group = _group_size(values.get(_DEVICES, ()))
+            found[str(vm.host)].append(Reservation(vm.name, tuple(profiles), tuple(pins) if any(pins) else (), group=group))
     return found
 
 
@@ -144,16 +198,19 @@ def _around(session: Session) -> _Around:
 
 def _ask(session: Session, hosts: Sequence[Host], around: _Around) -> _Told:
     """Ask vCenter of the profiles, once for each kind of host. What it does not answer is left open."""
-    kinds: dict[tuple[str | None, tuple[str, ...]], list[Host]] = defaultdict(list)
+    kinds: dict[tuple[str | None, tuple[str, ...], tuple[str, ...]], list[Host]] = defaultdict(list)
     for host in hosts:
         if host.connection == "connected" and around.browsers.get(host.moid) is not None:
-            kinds[host.cluster, tuple(sorted(host.profiles))].append(host)
+            kinds[host.cluster, tuple(sorted(host.profiles)), tuple(sorted(gpu.model for gpu in host.gpus))].append(host)
     facts: dict[str, ProfileFact] = {}
     per_vm: dict[str, int] = {}
+    groups: dict[str, tuple[str, ...]] = {}
     for alike in kinds.values():
         browser, one = around.browsers[alike[0].moid], session.object(vim.HostSystem, alike[0].moid)
         most = _most_per_vm(session, browser, one)
-        for fact in _sharing(session, browser, one):
+        target = _target(session, browser, one)
+        groups |= dict.fromkeys((host.moid for host in alike), _groups(target))
+        for fact in _sharing(target):
             limit = most.get(fact.name.lower())
             facts.setdefault(fact.name, ProfileFact(fact.name, fact.sharing, limit, fact.memory_gb))
         for name, limit in most.items():
@@ -161,15 +218,24 @@ def _ask(session: Session, hosts: Sequence[Host], around: _Around) -> _Told:
                 facts[name] = ProfileFact(name, max_per_vm=limit)
         if most:
             per_vm |= {host.moid: max(most.values()) for host in alike}
-    return _Told(tuple(facts.values()), per_vm)
+    return _Told(tuple(facts.values()), per_vm, groups)
 
 
-def _sharing(session: Session, browser: Any, host: Any) -> list[ProfileFact]:
-    """``ConfigTarget.vgpuProfileInfo`` of a host; empty before vSphere 7.0.3 and where the account may not ask."""
+def _target(session: Session, browser: Any, host: Any) -> Any:
+    """``ConfigTarget`` of a host; None where the account may not ask."""
     try:
-        target = session.read(lambda: browser.QueryConfigTarget(host), "ask for the vGPU profiles of a host")
+        return session.read(lambda: browser.QueryConfigTarget(host), "ask for the vGPU profiles of a host")
     except VSphereError:
-        return []
+        return None
+
+
+def _groups(target: Any) -> tuple[str, ...]:
+    """The names of the device groups that a host offers; none before vSphere 8."""
+    return tuple(str(info.deviceGroupName) for info in getattr(target, "vendorDeviceGroupInfo", None) or ())
+
+
+def _sharing(target: Any) -> list[ProfileFact]:
+    """``vgpuProfileInfo`` of a host; empty before vSphere 7.0.3."""
     return [
         ProfileFact(str(info.profileName), getattr(info, "profileSharing", None), memory_gb=info.fbSizeInGib or None)
         for info in getattr(target, "vgpuProfileInfo", None) or ()

@@ -38,6 +38,7 @@ VM_PATHS = (
     *_BASIC,
     "config.changeVersion",
     "config.createDate",
+    "config.files.vmPathName",
     "config.hardware.numCPU",
     "config.hardware.memoryMB",
     "guest.net",
@@ -114,6 +115,7 @@ def to_vm(item: Any, values: Properties) -> Vm:
         instance_uuid=_text(values.get("config.instanceUuid")),
         host=moid(values.get("runtime.host")),
         folder=moid(values.get("parent")),
+        datastore=_datastore(_text(values.get("config.files.vmPathName"))),
         cpu=values.get("config.hardware.numCPU"),
         memory_mb=values.get("config.hardware.memoryMB"),
         created=created.astimezone(UTC) if created else None,
@@ -121,6 +123,11 @@ def to_vm(item: Any, values: Properties) -> Vm:
         guest_nics=_guest_nics(values.get("guest.net")),
         keys=fleet_keys(values),
     )
+
+
+def _datastore(path: str | None) -> str | None:
+    """The datastore in a path of vSphere's, ``[datastore] folder/file``."""
+    return path[1:].partition("]")[0] if path and path.startswith("[") else None
 
 
 def to_devices(devices: Iterable[Any], networks: Mapping[str, str]) -> Devices:

@@ -45,7 +45,7 @@ def of_vm(vm: Vm) -> Record:
     if RECORD_KEY not in vm.keys:
         raise FleetError(
             f"VM {vm.name} ({vm.moid}) should hold the fleet's record and lacks the extraConfig key {KEY_PREFIX}{RECORD_KEY}. It "
-            "is left as it is: restore the key from vCenter's task history, or rename the VM if it is somebody else's."
+            "is left as it is, and nothing is changed until it is mended (docs/operations.md, A broken record)."
         )
     return parse(vm.keys[RECORD_KEY], where=vm.name)
 

@@ -1,17 +1,19 @@
-"""Gives a powered-off VM other vGPUs, with the memory reservation and the MMIO space that they need."""
+"""Gives a powered-off VM other vGPUs or other pins, with the memory reservation and the MMIO space that they need."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fleet.gpu.attach import Vgpu, wanted_devices
+from fleet.gpu.attach import Vgpu, device_options, places, wanted_devices
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import attach_spec, present_devices
+from fleet.vsphere.batch import write_options
+from fleet.vsphere.collect import moid as moid_of
 from fleet.vsphere.collect import read_some
 from fleet.vsphere.tasks import Job, Outcome, run_tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fleet.vsphere.session import Session
     from fleet.vsphere.tasks import Progress
@@ -53,3 +55,23 @@ def set_vgpus(
         return Outcome(moid=moid)
     job = Job(name, lambda: vm.ReconfigVM_Task(spec))
     return run_tasks(session, [job], what="reconfigure", limit=1, timeout=timeout, on_progress=on_progress)[name]
+
+
+def set_pins(session: Session, pins: Mapping[str, tuple[str, Sequence[str | None]]], *, timeout: float) -> dict[str, Outcome]:
+    """Pin the vGPUs of powered-off VMs to other physical GPUs.
+
+    Args:
+        session: the session.
+        pins: for each VM's name its moid, and for each of its vGPUs, in their order, the address of the GPU.
+        timeout: seconds.
+    """
+    objects = [session.object(vim.VirtualMachine, moid) for moid, _ in pins.values()]
+    devices = {
+        str(moid_of(item)): [one.device for one in present_devices(values.get(_DEVICES) or ())]
+        for item, values in read_some(session, objects, (_DEVICES,), tried="read the devices of VMs")
+    }
+    writes = {
+        name: (moid, device_options(devices.get(moid, ()), wanted, before=places(devices.get(moid, ()))))
+        for name, (moid, wanted) in pins.items()
+    }
+    return write_options(session, writes, timeout=timeout)

@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleet.errors import SiteError
-from fleet.template import Template, problems
+from fleet.gpu.attach import Vgpu
+from fleet.model import TRITON
+from fleet.template import Template, problems, uncounted
 from fleet.vsphere.api import vim
+from fleet.vsphere.attach import present_devices
 from fleet.vsphere.collect import moid, read_some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from fleet.model import FleetSpec
     from fleet.plan import Creation
     from fleet.vsphere.find import Place
     from fleet.vsphere.session import Session
 
-_PATHS = ("name", "config.firmware", "config.version", "config.hardware.device", "runtime.connectionState")
+_DEVICES, _GROUPS = "config.hardware.device", "config.deviceGroups"
+_PATHS = ("name", "config.firmware", "config.version", _DEVICES, _GROUPS, "runtime.connectionState")
 
 
 def read_templates(session: Session, moids: Iterable[str]) -> dict[str, Template]:
@@ -28,26 +32,36 @@ def read_templates(session: Session, moids: Iterable[str]) -> dict[str, Template
             name=str(values.get("name") or moid(item)),
             firmware=values.get("config.firmware"),
             hardware=values.get("config.version"),
-            cards=sum(isinstance(d, vim.vm.device.VirtualEthernetCard) for d in values.get("config.hardware.device") or ()),
+            cards=sum(isinstance(d, vim.vm.device.VirtualEthernetCard) for d in values.get(_DEVICES) or ()),
             connection=str(values.get("runtime.connectionState") or "connected"),
+            brought=tuple(
+                one.device
+                for one in present_devices(values.get(_DEVICES) or (), values.get(_GROUPS))
+                if not isinstance(one.device, Vgpu)
+            ),
         )
         for item, values in read_some(session, objects, _PATHS, tried="read templates")
     }
 
 
-def require_fit(session: Session, spec: FleetSpec, creations: Iterable[Creation], place: Place) -> None:
+def require_fit(session: Session, spec: FleetSpec, creations: Collection[Creation], place: Place) -> tuple[str, ...]:
     """Refuse templates that cannot hold what is asked.
+
+    Returns:
+        Notes on those that can.
 
     Raises:
         SiteError: one cannot; it names each template, what is wrong with it, and the mend.
     """
     wanted = {(place.of(creation).template_moid, creation.shape) for creation in creations}
+    servers = {place.of(creation).template_moid for creation in creations if creation.role == TRITON}
     found = read_templates(session, {one for one, _ in wanted})
+    pairs = [(found[one], shape) for one, shape in sorted(wanted, key=lambda pair: (pair[0], repr(pair[1]))) if one in found]
     told = dict.fromkeys(
-        f"template {found[one].name}: {problem}"
-        for one, shape in sorted(wanted, key=lambda pair: (pair[0], repr(pair[1])))
-        if one in found
-        for problem in problems(found[one], shape, spec.network)
+        f"template {template.name}: {problem}" for template, shape in pairs for problem in problems(template, shape, spec.network)
     )
     if told:
         raise SiteError(f"Nothing was cloned for fleet {spec.name}: {'; '.join(told)}.")
+    return tuple(
+        dict.fromkeys(note for one, shape in wanted if one in found.keys() & servers and (note := uncounted(found[one], shape)))
+    )

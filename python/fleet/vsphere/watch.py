@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "Watched", "wait_addresses", "wait_power", "wait_tasks", "wait_vms"]
 
+#: Seconds that a guest with an address of IPv6 has for one of IPv4: a router's advertisement is quicker than DHCP.
+SETTLE_S = 10.0
 WATCHED_PATHS = ("name", "runtime.powerState", "runtime.connectionState", "runtime.host", "guest.net")
 
 
@@ -93,26 +95,37 @@ def wait_addresses(
     *,
     timeout: float,
     allotted: Mapping[str, str] | None = None,
+    settle: float = SETTLE_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, tuple[str, ...]]:
     """Wait until guests report an address of their own on ``network`` (``None``: on any of their cards).
 
     A VM that ``allotted`` (moid → its ``fleet.address``) names is waited for until it reports that address, whatever else it has.
+    One that has only IPv6 by then is given ``settle`` seconds more, because the IPv4 address that follows would take its place.
 
     Returns:
         The addresses by moid, best first; a VM that reports none within ``timeout`` seconds, or is gone, is missing.
     """
     devices = read_devices(session, moids)
+    fixed = allotted or {}
     found: dict[str, tuple[str, ...]] = {}
+    deadline = Deadline(timeout, clock=clock)
 
     def reported(vm: Vm) -> bool:
         addresses = guest_addresses(vm.guest_nics, devices[vm.moid].nics, network)
-        if own_address(addresses, allotted=(allotted or {}).get(vm.moid, "")) is None:
+        if own_address(addresses, allotted=fixed.get(vm.moid, "")) is None:
             return False
         found[vm.moid] = addresses
         return True
 
-    wait_vms(session, list(devices), reported, timeout=timeout, what=f"an address on {network or 'its network'}", clock=clock)
+    def settled(vm: Vm) -> bool:
+        return reported(vm) and ":" not in found[vm.moid][0]
+
+    what = f"an address on {network or 'its network'}"
+    wait_vms(session, list(devices), reported, timeout=timeout, what=what, clock=clock)
+    early = [moid for moid, addresses in found.items() if ":" in addresses[0] and not fixed.get(moid)]
+    if early:
+        wait_vms(session, early, settled, timeout=min(settle, deadline.left()), what=what, clock=clock)
     return found
 
 

@@ -24,12 +24,18 @@ def documented() -> list[str]:
     return [privilege for role in roles for privilege in role["privileges"]]
 
 
-def with_role(model: Path, folder: Path, *more: tuple[str, list[str]]) -> Path:
-    """A copy of a model file with the account of the tests, and with more accounts: their names and privileges."""
+def without(privilege: str) -> str:
+    """The account that holds all of the documented roles but one privilege."""
+    return f"no-{privilege.lower()}@vsphere.local"
+
+
+def with_role(model: Path, folder: Path) -> Path:
+    """A copy of a model file with the account of the tests, and for each of its privileges an account that lacks it."""
     document: dict[str, Any] = yaml.safe_load(model.read_text())
-    accounts = [(USER, documented()), *more]
-    document["users"] += [{"name": user, "role": user} for user, _ in accounts]
-    document.setdefault("roles", []).extend({"name": user, "privileges": list(held)} for user, held in accounts)
+    accounts = {USER: documented()}
+    accounts |= {without(missing): [held for held in documented() if held != missing] for missing in documented()}
+    document["users"] += [{"name": user, "role": user} for user in accounts]
+    document.setdefault("roles", []).extend({"name": user, "privileges": held} for user, held in accounts.items())
     copy = folder / "model-with-role.yml"
     copy.write_text(yaml.safe_dump(document))
     return copy

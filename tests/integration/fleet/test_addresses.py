@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from pyVmomi import vim
 
 from fleet import allotment, service
 from fleet.errors import NoRoomError
 
-from .conftest import BALANCER, BOOT, fleet_of, remove
+from .conftest import BALANCER, BOOT, done, fleet_of, remove
 
 POOL = {"range": "198.18.0.200-198.18.0.205", "prefix": 24, "gateway": "198.18.0.1", "dns": ["198.18.0.2"], "probe": False}
 V6 = {"range": "2001:db8::10-2001:db8::1f", "prefix": 64, "gateway": "fe80::1"}
@@ -138,6 +140,9 @@ def test_whoever_answers_on_the_network_keeps_his_address(pooled):
         chosen = allotment.allotted(controller, plan, observed, ask=ask)
         assert [c.addresses for c in chosen.create] == [("198.18.0.201",), ("198.18.0.202",)]
         assert asked == [["198.18.0.200", "198.18.0.201"], ["198.18.0.201", "198.18.0.202"]]
+        theirs = {f"198.18.0.{last}" for last in range(200, 204)}
+        one = allotment.allotted(controller, replace(plan, create=plan.create[:1]), observed, ask=theirs.intersection)
+        assert [c.addresses for c in one.create] == [("198.18.0.204",)], "four machines of somebody else's are no firewall"
         with pytest.raises(NoRoomError, match="probe: false"):
             allotment.allotted(controller, replace(plan, create=plan.create[:1]), observed, ask=list)
 
@@ -218,3 +223,46 @@ def test_a_customization_with_dhcp(site):
         assert service.present(controller, BOOT, size=1)["failures"] == {}
     (mapping,) = site.control.customization("demo-001")["nicSettingMap"]
     assert "ipAddress" not in mapping["adapter"]["ip"]
+
+
+@pytest.fixture
+def golden(site):
+    """A template that gets more network cards."""
+    site.control.add_vm("golden", cluster="infra", power="off", image="triton", network="triton-net")
+    template = site.vm("golden")
+
+    def add_card():
+        card = next(device for device in template.config.hardware.device if hasattr(device, "macAddress"))
+        another = type(card)(key=-1, backing=card.backing, addressType="generated")
+        change = vim.vm.device.VirtualDeviceSpec(operation="add", device=another)
+        done(template.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
+
+    return add_card
+
+
+def test_a_customization_describes_every_card_of_the_template(pooled, golden):
+    golden()
+    site = pooled(first_boot="customization", domain="example.com", template="golden")
+    with site.hold("demo") as controller:
+        assert service.present(controller, BOOT, size=1)["failures"] == {}
+    first, second = (mapping["adapter"] for mapping in site.control.customization("demo-001")["nicSettingMap"])
+    assert first["ip"]["ipAddress"] == "198.18.0.200"
+    assert "ipAddress" not in second["ip"]
+
+
+def test_a_template_that_gets_a_card_while_it_is_cloned(pooled, golden):
+    """vCenter refuses a customization with another number of cards than the VM has; the next run describes them all."""
+    site = pooled(first_boot="customization", domain="example.com", template="golden")
+    hold = site.control.hold("before", method="CloneVM_Task")
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(site.present, "demo", size=1)
+        try:
+            site.control.await_hold(hold)
+            golden()
+        finally:
+            site.control.release(hold)
+        said = run.result()["failures"]["demo-001"]
+    assert "NicSettingMismatch: " in said
+    assert "describes 1 network cards and the VM has 2: " in said
+    assert "demo-001" not in site.vms()
+    assert site.present("demo", size=1)["failures"] == {}

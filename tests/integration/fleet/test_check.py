@@ -89,7 +89,7 @@ def test_fleet_max_remove(site):
     words = ("playbooks/scale_in.yml", "-e", "server_vm_count=3", "-e", "fleet_confirm=demo")
     told = site.ansible("ansible-playbook", *words)
     assert "fleet_max_remove is 2" in told.text
-    assert "exit_code: 6" in told.text
+    assert "exit_code: 2" in told.text
     assert site.changes(mark) == []
     assert site.ansible("ansible-playbook", *words, "-e", "fleet_max_remove=3").code == 0
     assert set(site.members()) == {"demo-001"}
@@ -149,3 +149,21 @@ def test_both_modules_in_a_playbook_elsewhere(site, tmp_path):
     assert "exit_code: 3" in told.text
     assert {name: m.state for name, m in site.members().items()} == {"demo-001": "ready", "demo-002": "quarantined"}
     assert site.record().lease is None
+
+
+def test_scaling_in_without_consent_and_without_anybody_to_remove_ends_well(site):
+    site.grown(size=2)
+    mark = site.control.last()
+    told = site.ansible("ansible-playbook", "playbooks/scale_in.yml")
+    assert told.code == 0, told.text
+    assert "Nothing is to be removed from fleet demo, and nothing was done." in told.text
+    assert site.writes(mark) == []
+
+
+@pytest.mark.parametrize(("extra", "said"), [("fleet_size=3", "scaling in never adds"), ("fleet_add=1", "scaling in never does")])
+def test_scaling_in_refuses_to_add(site, extra, said):
+    site.grown(size=2)
+    told = site.ansible("ansible-playbook", "playbooks/scale_in.yml", "-e", "fleet_confirm=demo", "-e", extra)
+    assert told.code == 2, told.text
+    assert said in told.text
+    assert set(site.members()) == {"demo-001", "demo-002"}

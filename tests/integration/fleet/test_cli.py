@@ -68,7 +68,7 @@ def test_inventory(site):
 @pytest.mark.parametrize(
     ("command", "code", "said"),
     [
-        (("plan", "--size", "9"), 6, "its size in fleet.yml goes from 0 to 4"),
+        (("plan", "--size", "9"), 2, "its size in fleet.yml goes from 0 to 4"),
         (("plan", "--fleet", "other"), 2, "no fleet called 'other'"),
         (("status", "--no-such-option"), 2, "No such option"),
         (("destroy",), 5, "consent to it with --yes"),
@@ -95,10 +95,36 @@ def test_what_vcenter_does_is_shown_vm_by_vm(site):
     ]
 
 
-def test_a_run_that_does_not_fit_ends_with_the_modules_code(site):
-    told = site.fleet("add-vm", "--count", "9", "--check")
-    assert told.code == 6, told.text
-    assert "raise size.max" in told.err
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("add-vm", "--count", "9"), "fleet_add asks fleet demo for 12 servers"),
+        (("scale", "--size", "99"), "fleet_size asks fleet demo for 99 servers, and its size in fleet.yml goes from 1 to 4"),
+        (("scale", "--size", "0", "--yes"), "size.min 1 in fleet.yml"),
+        (("remove-vm", "--count", "2", "--max-remove", "1", "--yes"), "fleet_max_remove is 1"),
+    ],
+)
+def test_a_size_that_the_site_does_not_allow_is_a_bad_variable(site, command, said):
+    site.change("fleets", "demo", size={"initial": 3, "min": 1, "max": 4})
+    site.grown()
+    mark = site.control.last()
+    told = site.fleet(*command)
+    assert (told.code, said in told.err) == (2, True), told.text
+    assert site.changes(mark) == []
+
+
+def test_a_new_fleet_beyond_its_bounds_is_refused_before_there_is_a_lease(site):
+    mark = site.control.last()
+    told = site.fleet("scale", "--size", "99")
+    assert (told.code, "fleet_size asks fleet demo for 99 servers" in told.err) == (2, True), told.text
+    assert site.writes(mark) == []
+
+
+def test_a_role_variable_that_is_none_is_a_bad_variable(site):
+    site.grown()
+    site.vars({"ansible_user": "nvidia", "server_vm_max_remove": "many"})
+    told = site.fleet("remove-vm", "--check")
+    assert (told.code, "server_vm_max_remove" in told.err) == (2, True), told.text
 
 
 def test_add_vm_in_check_mode(site):
@@ -138,3 +164,20 @@ def test_without_a_lab_the_site_has_to_be_named(site, monkeypatch, tmp_path):
     assert "Name it with --site" in told.err
     assert site.fleet("status", "--site", str(site.folder), cwd=tmp_path, FLEET_SITE="").code == 0
     assert site.fleet("status", "--site", "nowhere", cwd=tmp_path).code == 2
+
+
+def test_another_vcenter_in_the_environment_is_warned_of_once(site):
+    told = site.fleet("add-vm", "--check", "--json", VMWARE_HOST="vc2.example.com")
+    told.json()
+    assert told.err.count("VMWARE_HOST names vc2.example.com and is ignored") == 1, told.err
+    playbook = site.ansible("ansible-inventory", "--list", VMWARE_HOST="vc2.example.com")
+    assert playbook.err.replace("\n", " ").count("VMWARE_HOST names vc2.example.com and is ignored") == 1, playbook.err
+
+
+def test_a_run_warns_of_nothing_where_nothing_is_wrong(site):
+    """Its own groups are empty where there is nothing to do; a group of the site's that is not there is another matter."""
+    site.grown()
+    told = site.ansible("ansible-playbook", "playbooks/scale_out.yml", "-e", "fleet_size=1")
+    assert (told.code, "WARNING" in told.text) == (0, False), told.text
+    told = site.ansible("ansible-playbook", "playbooks/verify.yml", "--limit", "fleet@demo,demo-oo1")
+    assert "demo-oo1" in told.err, told.text

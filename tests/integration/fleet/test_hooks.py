@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from .conftest import BALANCER, BIN, ROOT, fleet_of
+from .held import held, kill_holder, playbook
 
 GUEST_ROLES = {
     "guest_base": ("main",),
@@ -48,6 +49,7 @@ def hooked(site, tmp_path):
             "name": f"Hook {point}",
             "ansible.builtin.fail": {"msg": "the site says no"},
             "when": f"'{point}' == hook_fails",
+            "loop": ["an item", "another"],
         }
         (hooks / f"{point}.yml").write_text(yaml.safe_dump([note(f"{point} {name}"), failing]))
     site.vars(
@@ -76,56 +78,60 @@ def states(site):
     return {name: (m.state, m.reason) for name, m in site.members().items() if m.role == "triton"}
 
 
-def test_a_server_comes_and_goes(site, hooked):
+CAME = ["triton_server/main demo-001", "before_admit demo-001", "haproxy/main demo-lb-001"]
+
+
+def test_a_server_comes_and_goes_and_each_hook_may_say_no(site, hooked):
+    """One server's life: every point fails once, is passed by the next run, and by no run after that."""
+    told, log = hooked("scale_out", "hook_fails=before_admit")
+    assert told.code != 0
+    assert log == CAME, told.text
+    assert states(site) == {"demo-001": ("quarantined", "Hook before_admit: the site says no (and 1 more)")}
+
+    told, log = hooked("scale_out", "hook_fails=after_admit")
+    assert told.code != 0
+    assert log == [*CAME, "after_admit demo-001", "haproxy/drain demo-001"], told.text
+    assert states(site) == {"demo-001": ("quarantined", "Hook after_admit: the site says no (and 1 more)")}
+
     told, log = hooked("scale_out")
     assert told.code == 0, told.text
-    assert log == ["triton_server/main demo-001", "before_admit demo-001", "haproxy/main demo-lb-001", "after_admit demo-001"]
+    assert log == [*CAME, "after_admit demo-001"]
     told, log = hooked("scale_out")
     assert (told.code, log) == (0, ["haproxy/main demo-lb-001"]), "a server that serves passes no point again"
-    told, log = hooked("scale_in", "server_vm_count=1", "fleet_confirm=demo")
-    assert told.code == 0, told.text
-    assert log == ["before_drain demo-001", "haproxy/main demo-lb-001", "after_remove demo-001"]
-    assert states(site) == {}
 
-
-@pytest.mark.parametrize(
-    ("point", "passed"),
-    [
-        ("before_admit", ["triton_server/main demo-001", "before_admit demo-001", "haproxy/main demo-lb-001"]),
-        (
-            "after_admit",
-            [
-                *("triton_server/main demo-001", "before_admit demo-001", "haproxy/main demo-lb-001"),
-                *("after_admit demo-001", "haproxy/drain demo-001"),
-            ],
-        ),
-    ],
-)
-def test_a_server_whose_hook_fails_is_quarantined_and_repaired(site, hooked, point, passed):
-    told, log = hooked("scale_out", f"hook_fails={point}")
-    assert told.code != 0
-    assert log == passed, told.text
-    assert states(site) == {"demo-001": ("quarantined", f"Hook {point}: the site says no")}
-    told, log = hooked("scale_out")
-    assert told.code == 0, told.text
-    assert states(site) == {"demo-001": ("ready", "")}
-
-
-def test_a_server_that_may_not_go_loses_its_traffic_and_is_not_destroyed(site, hooked):
-    assert hooked("scale_out")[0].code == 0
     told, log = hooked("scale_in", "server_vm_count=1", "fleet_confirm=demo", "hook_fails=before_drain")
     assert told.code != 0
-    assert log == ["before_drain demo-001", "haproxy/main demo-lb-001"]
-    assert states(site) == {"demo-001": ("quarantined", "Hook before_drain: the site says no")}
+    assert log == ["before_drain demo-001", "haproxy/main demo-lb-001"], "it loses its traffic and is not destroyed"
+    assert states(site) == {"demo-001": ("quarantined", "Hook before_drain: the site says no (and 1 more)")}
+
     told, log = hooked("scale_in", "server_vm_count=1", "fleet_confirm=demo")
     assert told.code == 0, told.text
     assert log[-1] == "after_remove demo-001"
     assert states(site) == {}
 
 
-def test_a_mistyped_point_is_named(site, hooked):
-    told, log = hooked("scale_out", json.dumps({"fleet_hooks": {"befor_admit": "hooks/before_admit.yml"}}))
+def test_a_run_killed_between_the_destroy_and_its_hook_makes_up_for_it(site, hooked, tmp_path, monkeypatch):
+    told, _ = hooked("scale_out", "fleet_size=2")
+    assert told.code == 0, told.text
+    words = ("server_vm_count=1", "fleet_confirm=demo")
+    monkeypatch.setenv("ANSIBLE_ROLES_PATH", str(tmp_path / "roles"))
+    with held(site, "after", "Destroy_Task", playbook(site, "scale_in", *words)) as run:
+        kill_holder(site)
+        run.wait(60)
+    told, log = hooked("scale_in", *words, "hook_fails=after_remove")
+    assert told.code != 0
+    assert log[-1] == "after_remove demo-002", "told of what another run destroyed"
+    told, log = hooked("scale_in", *words)
+    assert told.code == 0, told.text
+    assert log[-1] == "after_remove demo-002", "told again: the first time it failed"
+    assert (set(states(site)), site.record().requests) == ({"demo-001"}, ())
+
+
+def test_a_mistyped_point_is_named(site, tmp_path):
+    role = {"name": "fleet_hook"}
+    task = {"ansible.builtin.include_role": role, "vars": {"fleet_hook_point": "before_admit"}}
+    play = {"hosts": "localhost", "gather_facts": False, "tasks": [task], "vars": {"fleet_hooks": {"befor_admit": "hooks/x.yml"}}}
+    (tmp_path / "play.yml").write_text(json.dumps([play]))
+    told = site.ansible("ansible-playbook", str(tmp_path / "play.yml"))
     assert told.code != 0
     assert "befor_admit" in told.out
-    assert states(site)["demo-001"][0] == "quarantined"
-    assert log == ["triton_server/main demo-001", "haproxy/main demo-lb-001"]

@@ -12,7 +12,21 @@ from .conftest import BALANCER, MODEL, SLICE, Site, fleet_of, hand_made_clone, r
 from .role import USER
 
 FIELDS = {
-    *("name", "role", "server", "state", "reason", "moid", "uuid", "power", "address", "addresses", "host", "cluster"),
+    *(
+        "name",
+        "role",
+        "server",
+        "state",
+        "reason",
+        "moid",
+        "uuid",
+        "power",
+        "address",
+        "addresses",
+        "host",
+        "cluster",
+        "datastore",
+    ),
     *("gpu_profiles", "gpus", "cpu", "memory_mb", "template", "created", "spec", "first_boot"),
 }
 
@@ -63,6 +77,7 @@ def test_a_members_variables_are_complete(site):
     assert facts["host"] in ("esx-gpu-1", "esx-gpu-2")
     assert facts["template"] == "triton-template"
     vm = site.vm("fleets/demo/demo-001")
+    assert facts["datastore"] == vm.datastore[0].name
     assert (facts["moid"], facts["uuid"]) == (vm._moId, vm.config.instanceUuid)
     assert facts["created"] == vm.config.createDate.isoformat()
     (gpu,) = facts["gpus"]

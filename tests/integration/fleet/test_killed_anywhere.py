@@ -19,7 +19,7 @@ RECONFIG = "ReconfigVM_Task"  # the lease taken, the record, keys of members, th
 WRITES = {
     "new": [*["CreateFolder"] * 2, "CreateVM_Task", RECONFIG, *["CloneVM_Task"] * 3, *["PowerOnVM_Task"] * 3, *[RECONFIG] * 10],
     "add": [*[RECONFIG] * 2, *["CloneVM_Task"] * 2, *["PowerOnVM_Task"] * 2, *[RECONFIG] * 8],
-    "in": [*[RECONFIG] * 4, *["PowerOffVM_Task"] * 2, *["Destroy_Task"] * 2, RECONFIG],
+    "in": [*[RECONFIG] * 4, *["PowerOffVM_Task"] * 2, *["Destroy_Task"] * 2, *[RECONFIG] * 2],
     "destroy": [RECONFIG, *["PowerOffVM_Task"] * 3, *["Destroy_Task"] * 4],
 }
 

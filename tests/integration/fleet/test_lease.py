@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +25,11 @@ from fleet.vsphere import record as records
 from fleet.vsphere.session import connect
 
 from .conftest import BIN, ROOT, done, fleet_of
+from .held import someone_else
 
 RACERS = 16
+UNREADABLE = {"version": 1, "target": 1, "lease": {"run": "r"}}  # a lease that lacks its owner
 RACER = Path(__file__).with_name("racer.py")
-ELSEWHERE = replace(this_owner("scale_out.yml"), user="anna", host="ops1", process=None)
 
 
 @contextlib.contextmanager
@@ -33,12 +37,6 @@ def session_of(site):
     here = site.load()
     with connect(here.endpoint()) as session:
         yield session, here.fleet("demo")
-
-
-def held(site, run="theirs", ttl=3600.0, who=ELSEWHERE):
-    """Somebody else, somewhere else, holds the lease."""
-    with session_of(site) as (session, spec):
-        return leasing.acquire(session, spec, run, who, ttl=ttl)
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["a new fleet", "a known fleet"])
@@ -73,7 +71,7 @@ def test_a_lost_swap_is_decided_anew(site):
     with session_of(site) as (session, spec), site.control.quiet():
         hold = site.control.hold("before", method="ReconfigVM_Task")
         taken = []
-        mine = threading.Thread(target=lambda: taken.append(held(site, "mine")))
+        mine = threading.Thread(target=lambda: taken.append(someone_else(site, "mine")))
         mine.start()
         site.control.await_hold(hold)
         vm = records.find_record(session, spec.name)
@@ -85,7 +83,7 @@ def test_a_lost_swap_is_decided_anew(site):
 
 def test_a_holder_elsewhere_is_told_of_and_left_alone(site):
     site.grown()
-    held(site)
+    someone_else(site)
     with pytest.raises(LeaseError, match=r"anna on ops1 \(scale_out.yml, unknown process\), since 20.* ends at 20"):
         site.present()
     mark = site.control.last()
@@ -102,7 +100,7 @@ def test_a_holder_elsewhere_is_told_of_and_left_alone(site):
 def test_an_ended_lease_is_waited_for_with_a_countdown(site):
     site.grown()
     lines = []
-    held(site, ttl=5.0)
+    someone_else(site, ttl=5.0)
     with session_of(site) as (session, spec):
         leasing.acquire(session, spec, "mine", this_owner("test"), wait=Waiting(60, lines.append))
     assert "anna on ops1" in lines[0]
@@ -122,7 +120,7 @@ def test_a_broken_lease_stops_the_old_run_before_its_next_writes(site):
     assert site.writes(mark) == []
     with site.hold() as controller:
         claims.end(str(site.file), "demo")
-        held(site)
+        someone_else(site)
         mark = site.control.last()
         with pytest.raises(LeaseError, match="anna on ops1"):
             controller.write_record(replace(site.record(), target=4))
@@ -134,12 +132,14 @@ def test_a_broken_lease_stops_the_old_run_before_its_next_writes(site):
 def test_it_is_renewed_while_the_run_lives(site):
     site.grown()
     here = site.load()
-    before = held(site, "mine", ttl=2.0)
+    before = someone_else(site, "mine", ttl=2.0)
     keeper = Keeper(lambda: connect(here.endpoint()), here.fleet("demo"), "mine", every=0.1, ttl=2.0)
     mark = site.control.last()
     keeper.start()
+    end = time.monotonic() + 30
     while len(site.changes(mark)) + len(site.writes(mark)) < 3:
-        pass
+        assert time.monotonic() < end, f"it was not renewed in time: {keeper.lost}"
+        time.sleep(0.02)
     assert site.record().lease["run"] == "mine"
     assert site.record().lease["expires"] > claims.leases.to_dict(before)["expires"]
     keeper.close()
@@ -155,6 +155,18 @@ def play(tmp_path, *tasks):
     return str(book)
 
 
+def test_breaking_ends_the_lease_that_was_shown_and_no_other(site):
+    site.grown()
+    someone_else(site, "another")
+    with pytest.raises(
+        LeaseError, match=r"left as it is: it is another run's by now\. Fleet demo is being changed by anna on ops1"
+    ):
+        claims.end(str(site.file), "demo", "the one that was shown")
+    assert site.record().lease["run"] == "another"
+    assert claims.end(str(site.file), "demo", "another")
+    assert not claims.end(str(site.file), "demo", "another")
+
+
 def test_a_failed_run_gives_it_back(site, tmp_path):
     site.grown()
     told = site.ansible("ansible-playbook", play(tmp_path, {"ansible.builtin.fail": {"msg": "on purpose"}}))
@@ -166,6 +178,7 @@ def test_a_failed_run_gives_it_back(site, tmp_path):
 def test_a_broken_lease_stops_the_old_run_before_it_writes_to_guests(site, tmp_path, batch):
     site.grown()
     guest = {"ansible_connection": "local", "fleet_member": {"state": "ready"}}
+    guest["__triton_server_service"] = {"reasons": ["its options changed"]}
     groups = {"run_triton": guest, "run_loadbalancer": guest, "run_configure": guest, "run_serving": guest, "run_fleet": {}}
     tasks = [
         {
@@ -184,8 +197,33 @@ def test_a_broken_lease_stops_the_old_run_before_it_writes_to_guests(site, tmp_p
     told = site.ansible("ansible-playbook", str(book))
     assert told.code == 2, told.text
     assert "fleet lease break" in told.text, told.text
-    assert told.out.count("PLAY [") == 3, "lease, this test's own, and the look at the lease; the batch itself never began"
-    assert "guest-run" not in told.out.partition("PLAY RECAP")[0], told.text
+    assert told.out.count("PLAY [") == 3, "lease, this test's own, and the look at the lease; nothing came after it"
+    asked = re.findall(r"^(?:ok|changed): \[guest-run", told.out.partition("PLAY RECAP")[0], re.MULTILINE)
+    assert not asked, told.text
+
+
+def test_no_server_is_restarted_while_a_balancer_cannot_be_reached(site, tmp_path):
+    """It would stay out of traffic on the others: Ansible rescues nobody whose delegated task finds nobody."""
+    site.grown()
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "fleet_member": {"state": "ready"}}
+    guest = here | {"__triton_server_service": {"reasons": ["its options changed"]}}
+    silent = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_args": ""}
+    hosts = {
+        "fleet@demo": ("run_fleet", {}),
+        "demo-001": ("run_serving", guest),
+        "demo-lb-001": ("run_loadbalancer", here),
+        "demo-lb-002": ("run_loadbalancer", silent),
+    }
+    tasks = [{"ansible.builtin.add_host": {"name": name, "groups": [group], **facts}} for name, (group, facts) in hosts.items()]
+    book = Path(play(tmp_path, *tasks))
+    restart = {"ansible.builtin.import_playbook": str(ROOT / "playbooks" / "plays" / "restart.yml")}
+    book.write_text(yaml.safe_dump([*yaml.safe_load(book.read_text()), restart]))
+    told = site.ansible("ansible-playbook", str(book))
+    assert told.code == 0, told.text
+    said = " ".join(told.out.split())
+    assert "It is not restarted while demo-lb-002 cannot be reached over SSH; the next run restarts it." in said, told.text
+    assert "included: haproxy" not in told.out
+    assert "included: triton_server" not in told.out
 
 
 def test_it_is_taken_under_ansible_runners_environment(site, tmp_path):
@@ -225,6 +263,22 @@ def test_two_playbooks_at_the_same_moment(site):
             first.communicate()
 
 
+def test_no_record_is_no_sound_record(site):
+    assert "has no record yet" in site.fleet("record", "check").out
+    site.grown()
+    assert "is sound" in site.fleet("record", "check").out
+
+
+def test_a_lease_that_is_not_understood_is_told_of_once(site):
+    site.grown()
+    spec = vim.vm.ConfigSpec(extraConfig=[vim.option.OptionValue(key="fleet.record", value=json.dumps(UNREADABLE))])
+    done(site.vm("fleets/demo/demo-state").Reconfigure(spec))
+    refused = site.fleet("add-vm")
+    assert (refused.code, refused.err.count("cannot be understood")) == (1, 1), refused.text
+    assert site.fleet("lease", "break", "--yes").code == 0
+    assert site.record().lease is None
+
+
 @pytest.mark.parametrize("content", ["", "not json", '{"version":9,"target":1}', '{"version":1,"target":1,"lease":"mine"}'])
 def test_a_record_that_is_not_understood_stops_everything_and_stays(site, content):
     site.grown()
@@ -237,6 +291,31 @@ def test_a_record_that_is_not_understood_stops_everything_and_stays(site, conten
     assert (checked.code, "left as it is" in checked.out) == (1, True), checked.text
     assert site.fleet("record", "show").code == 0
     assert site.writes(mark) == []
+
+
+def test_a_record_that_is_not_understood_stops_its_own_fleet_alone(site):
+    site.write({name: fleet_of(name) for name in ("demo", "other")})
+    site.present("demo")
+    site.present("other")
+    spec = vim.vm.ConfigSpec(extraConfig=[vim.option.OptionValue(key="fleet.record", value="not json")])
+    done(site.vm("fleets/demo/demo-state").Reconfigure(spec))
+    status = site.fleet("status", "--json")
+    assert status.code == 1, status.text
+    document = json.loads(status.out)
+    demo, other = document["fleets"]
+    assert document["error"] == {"kind": "error", "message": demo["error"], "exit_code": 1}
+    assert demo["error"] in " ".join(status.err.split())
+    assert "left as it is" in demo["error"]
+    assert (other["error"], other["target"]) == (None, 1)
+    assert [len(entry["servers"]) for entry in (demo, other)] == [1, 1]
+    shown = site.fleet("status")
+    assert (shown.code, "left as it is" in shown.err, "other: target 1" in shown.out) == (1, True, True), shown.text
+    told = site.fleet("remove-vm", "other-001", "--fleet", "other", "--check")
+    assert (told.code, "drain other-001" in told.out) == (0, True), told.text
+    listed = site.ansible("ansible-inventory", "--graph")
+    assert (listed.code, "demo-001" in listed.out, "left as it is" in listed.err) == (0, True, True), listed.text
+    refused = site.fleet("add-vm", "--fleet", "demo")
+    assert (refused.code, "left as it is" in refused.err) == (1, True), refused.text
 
 
 def test_a_strangers_vm_of_the_records_name(site):
@@ -255,5 +334,8 @@ def test_requests_and_where_the_target_comes_from(site):
     site.mark_ready()
     assert site.fleet("requests", "--json").json()["requests"] == []
     assert not site.present(add=1, request_id="ticket-7")["changed"], "the same id never adds twice"
+    for command in (["add-vm", "--request-id", ""], ["remove-vm", "--yes", "--request-id", " "]):
+        refused = site.fleet(*command)
+        assert (refused.code, "is empty" in refused.err) == (2, True), refused.text
     assert "git starts at 1 (0 to 4); target 2 set by" in site.fleet("plan").out
     assert site.fleet("record", "check").code == 0

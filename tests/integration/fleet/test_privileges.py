@@ -10,30 +10,14 @@ import pytest
 from fleet.errors import VSphereError
 from fleet.vsphere import batch
 
-from ..lab import conftest as lab  # noqa: TID252  pytest's own packages
-from .conftest import MODEL, Site, done, fleet_of, remove
-from .role import USER, documented, with_role
+from .conftest import Site, done, fleet_of, remove
+from .role import USER, documented, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The lab gives a clone no customization: what checks that specification is the vCenter itself.
-UNUSED = {"VirtualMachine.Provisioning.Customize"}
-NEEDED = sorted(set(documented()) - UNUSED)
-
-
-def account(privilege: str) -> str:
-    return f"no-{privilege.lower()}@vsphere.local"
-
-
-@pytest.fixture(scope="module")
-def vcenter(vcenter_program, tmp_path_factory):
-    """A vCenter with one account for each privilege: it holds all of the role but that."""
-    folder = tmp_path_factory.mktemp("privileges")
-    accounts = [(account(one), [other for other in documented() if other != one]) for one in NEEDED]
-    model = with_role(MODEL, folder, *accounts)
-    with lab.running(vcenter_program, model, folder) as found:
-        yield found
+CUSTOMIZE = "VirtualMachine.Provisioning.Customize"
+FAILED_MEMBERS = 3  # fleet's exit code
 
 
 @pytest.fixture
@@ -65,21 +49,27 @@ def move(site: Site) -> str:
         )
 
 
+def customize(site: Site) -> str:
+    site.change("fleets", "demo", first_boot="customization", domain="example.com")
+    return grow(site)
+
+
 OTHERWISE = {
     "VirtualMachine.Interact.PowerOff": shrink,
     "VirtualMachine.Inventory.Delete": shrink,
     "Resource.ColdMigrate": move,
+    CUSTOMIZE: customize,
 }
 
 
-@pytest.mark.parametrize("privilege", NEEDED)
+@pytest.mark.parametrize("privilege", sorted(documented()))
 def test_a_missing_privilege_is_named(own, privilege):
     operation = OTHERWISE.get(privilege, grow)
-    if operation is not grow:
+    if operation in (shrink, move):
         own.grown()
     if operation is move:
         done(own.vm("own/fleet/demo-001").PowerOff())
-    own.change("vcenter", username=account(privilege))
+    own.change("vcenter", username=without(privilege))
     try:
         said = operation(own)
     except VSphereError as error:
@@ -88,3 +78,15 @@ def test_a_missing_privilege_is_named(own, privilege):
     assert len(said.splitlines()) == 1
     own.change("vcenter", username=USER)
     assert own.present()["failures"] == {}, "with the privilege the same run goes through"
+
+
+def test_a_whole_command_of_a_site_with_a_customization(own):
+    """Without the privilege the command names it and clones nothing; a site without a customization needs none."""
+    own.change("fleets", "demo", first_boot="customization", domain="example.com")
+    own.change("vcenter", username=without(CUSTOMIZE))
+    told = own.fleet("add-vm", "--json")
+    assert told.code == FAILED_MEMBERS, told.text
+    assert f"The account lacks the privilege {CUSTOMIZE} on " in told.text
+    assert "demo-001" not in own.vms()
+    own.change("fleets", "demo", first_boot="cloud-init")
+    assert own.present()["failures"] == {}

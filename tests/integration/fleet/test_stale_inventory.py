@@ -123,3 +123,25 @@ def test_a_member_left_out_by_a_limit_is_left_as_it_is(site):
     told = site.ansible("ansible-playbook", "playbooks/scale_out.yml", "-e", "fleet_add=1", "--limit", "fleet@demo")
     assert told.code == 0, told.text
     assert {name: m.state for name, m in site.members().items()} == {"demo-001": "ready", "demo-002": "configuring"}
+
+
+@pytest.mark.parametrize(
+    ("playbook", "arguments", "said"),
+    [
+        ("scale_out", ("-e", "fleet=nope"), "there is no fleet nope; this inventory's fleets are demo."),
+        ("verify", ("-e", "fleet=nope"), "there is no fleet nope; this inventory's fleets are demo."),
+        (
+            "destroy",
+            ("-e", "fleet_confirm=demo", "--limit", "demo-001"),
+            "--limit demo-001 leaves out fleet@demo, the host on which a fleet is planned.",
+        ),
+        ("site", ("-i", "elsewhere,"), "this inventory has no fleets: is it a site's (-i inventory/SITE)?"),
+    ],
+)
+def test_a_play_that_meets_no_fleet_is_refused_and_not_skipped(site, playbook, arguments, said):
+    site.write({"demo": fleet_of("demo")}).grown()
+    mark = site.control.last()
+    own = () if "-i" in arguments else ("-i", str(site.file.parent))
+    told = site.command(str(BIN / "ansible-playbook"), *own, f"playbooks/{playbook}.yml", *arguments)
+    assert (told.code, site.writes(mark)) == (2, []), told.text
+    assert f"Nothing was done: {said}" in told.text

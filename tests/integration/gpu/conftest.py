@@ -11,19 +11,21 @@ import yaml
 
 from fleet.lab.build import build_vcenter
 
-from ..fleet.conftest import KEYSCAN, ROOT, Site, done, fleet_of, remove, running  # noqa: TID252  pytest's own packages
+from ..fleet.conftest import BIN, KEYSCAN, ROOT, Site, done, fleet_of, remove, running  # noqa: TID252  pytest's own packages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 POLICIES = ("hopper", "ampere", "adversarial")
-__all__ = ["FOUR", "ONE", "POLICIES", "SEVEN", "THREE", "TWO", "done", "gpu_fleet"]
+__all__ = ["BIN", "FOUR", "ONE", "POLICIES", "SEVEN", "THREE", "TWO", "done", "gpu_fleet"]
 PROFILES = [f"grid_a100-{name}" for name in ("1-5c", "1-10c", "2-10c", "3-20c", "4-20c", "7-40c")]
 ONE, TWO, THREE, FOUR, SEVEN = (f"grid_a100-{name}" for name in ("1-5c", "2-10c", "3-20c", "4-20c", "7-40c"))
 
 
 PAIR = "Nvidia:2@grid_a100d-80c%NVLink"
+CARD = {"vendor_id": "10de", "device_id": "20f1", "label": "a100-pt", "memory_gb": 40}
+PAIR_MEMBER = "grid_a100d-80c"
 BLIND = "blind@vsphere.local"  # may not read VMs called secret…
 
 
@@ -31,8 +33,9 @@ def model(policy: str, version: str = "8.0.3") -> dict[str, Any]:
     """A site for tests of GPUs.
 
     `even`, `filled`: one host with two A100 that are time-sliced, used evenly or one after the other.
-    `pair`: one host with two A100. `twins`: two hosts with one each. `lone`: one. `timed`: one that is time-sliced. `cards`: two
-    hosts with a card each that is passed through. `linked`: two A100 80 GB that are linked.
+    `pair`: one host with two A100, the only one without the datastore `side`. `twins`: two hosts with one each. `lone`: one.
+    `timed`: one that is time-sliced. `cards`: two hosts with a card each that is passed through. `both`: two with an A100, the
+    second with a card, too. `linked`: two A100 80 GB that are linked. `bridged`: four, in pairs.
     """
 
     def host(
@@ -49,8 +52,9 @@ def model(policy: str, version: str = "8.0.3") -> dict[str, Any]:
     }
     card = {"model": "A100", "address": "0000:3b:00.0", "vendor_id": "10de", "device_id": "20f1", "label": "a100-pt"}
     linked = host("esx-linked", 2, mode="sameSize", profiles=["grid_a100d-80c"])
-    linked["gpus"][0] |= {"model": "NVIDIA A100-SXM4-80GB", "memory_gb": 80}
+    linked["gpus"][0] |= {"model": "NVIDIA A100 80GB PCIe", "memory_gb": 80}
     linked["device_groups"] = [PAIR]
+    bridged = {**linked, "name": "esx-bridged", "gpus": [{**linked["gpus"][0], "count": 4}]}
     template = {"hardware": "vmx-21", "folder": "templates", "cluster": "infra", "memory_gb": 16, "snapshot": "base"}
     return {
         "vcenter": {"version": version},
@@ -61,17 +65,19 @@ def model(policy: str, version: str = "8.0.3") -> dict[str, Any]:
         "datacenters": [
             {
                 "name": "dc",
-                "datastores": [{"name": "ds", "capacity_gb": 8192}],
+                "datastores": [{"name": name, "capacity_gb": 8192} for name in ("ds", "side")],
                 "networks": [{"name": "triton-net"}],
                 "folders": ["templates", "others"],
                 "clusters": [
-                    {"name": "pair", "hosts": [host("esx-pair", 2)]},
+                    {"name": "pair", "hosts": [host("esx-pair", 2) | {"datastores": ["ds"]}]},
                     {"name": "twins", "hosts": [host("esx-twin-%d", 1, hosts=2)]},
                     {"name": "lone", "hosts": [host("esx-lone", 1)]},
                     *({"name": name, "hosts": [one]} for name, one in assigned.items()),
                     {"name": "timed", "hosts": [timed]},
                     {"name": "cards", "hosts": [{"name": "esx-card-%d", "count": 2, "cards": [card]}]},
+                    {"name": "both", "hosts": [host("esx-both-1", 1), host("esx-both-2", 1) | {"cards": [card]}]},
                     {"name": "linked", "hosts": [linked]},
+                    {"name": "bridged", "hosts": [bridged]},
                     {"name": "infra", "hosts": [{"name": "esx-infra"}]},
                 ],
                 "templates": [{"name": "triton-template", "image": "triton", "cpu": 4, **template}],

@@ -61,6 +61,7 @@ SCENARIOS = {
     "up": killing.Scenario(partial(_grown_to, 1), _resize(2), _resize(2)),
     "down": killing.Scenario(partial(_grown_to, 2), _resize(1), _resize(1)),
     "back": killing.Scenario(_half_done, _restored, _restored),
+    "back, and up after all": killing.Scenario(_half_done, _restored, _restored, then=_resize(2)),
 }
 
 

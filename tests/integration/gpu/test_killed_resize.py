@@ -1,4 +1,7 @@
-"""The whole of `killing_resize`: every write of a second GPU for a server, of one less, and of a change that is taken back."""
+"""The whole of `killing_resize`: every write of a second GPU for a server, of one less, and of a change that is taken back.
+
+After the last the same follows, or the wish for two after all.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .conftest import ROOT
 
-SCENARIOS = ("up", "down", "back")
+SCENARIOS = ("up", "down", "back", "back, and up after all")
 CORES = 2  # of a CI machine
 LIMIT_S = 600
 #: The lease, what is kept with the server, the change itself, how it ended, the lease given back.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fleet.errors import NoRoomError
@@ -18,8 +20,9 @@ pytestmark = pytest.mark.parametrize("vcenter", POLICIES, indirect=True, scope="
 
 def room(site, cluster, *profiles):
     """How many servers surely fit, and how many at best."""
-    request = Request(equal_servers(["x"], profiles), clusters=frozenset({cluster}), reservations=True)
-    plan = place(gpus(load_site(site.file)), request)
+    there = gpus(load_site(site.file))
+    own = replace(there, hosts=tuple(host for host in there.hosts if host.cluster == cluster))
+    plan = place(own, Request(equal_servers(["x"], profiles), reservations=True))
     return plan.guaranteed, plan.possible
 
 

@@ -11,8 +11,10 @@ import pytest
 from fleet import resizing
 from fleet.errors import FleetError, NoRoomError, NotConfirmedError, UsageError
 from fleet.holding import GPUS, WAS, held
+from fleet.service import gpus
+from fleet.site import load_site
 
-from .conftest import FOUR, ONE, PAIR, SEVEN, THREE, TWO
+from .conftest import CARD, FOUR, ONE, PAIR, SEVEN, THREE, TWO
 
 
 def act(site: Any, what: str, *arguments: Any, **how: Any) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def now(site: Any, name: str = "demo-001") -> Any:
 def test_a_second_gpu_and_back_again(site):
     site.grown(size=2)
     plan = act(site, "planned", ["demo-001"], confirm="demo", gpus=2)
-    assert plan["plan_lines"][0].startswith(f"~ change demo-001: {TWO} -> 2 x {TWO} on esx-pair (expected 0000:3b:00.0")
+    assert plan["plan_lines"][0].startswith(f"~ change demo-001: {TWO} -> 2 x {TWO} on esx-pair @ one of 2 GPUs")
     mark = site.control.last()
     act(site, "change", "demo-001", gpus=2)
     methods = [call.method for call in site.writes(mark) if call.name == "demo-001"]
@@ -65,6 +67,7 @@ def test_refused_before_anything_is_written(site):
         ({"gpus": 1, "profile": "grid_a100-10c"}, UsageError, "No host of fleet demo offers grid_a100-10c; they offer: "),
         ({"profile": TWO}, UsageError, "Say how many"),
         ({"gpus": 0}, UsageError, "at least one GPU"),
+        ({"gpus": 10**12}, UsageError, "more than any VM holds"),
     ):
         with pytest.raises(error, match=text):
             resizing_plan(site, **how)
@@ -75,9 +78,9 @@ def test_refused_before_anything_is_written(site):
     assert [call.method for call in site.writes(mark) if not call.name.endswith("-state")] == []
 
 
-def resizing_plan(site: Any, name: str = "demo-001", **how: Any) -> Any:
+def resizing_plan(site: Any, *names: str, **how: Any) -> Any:
     with site.open() as controller:
-        return resizing.planned(controller, [name], confirm=None, **how)
+        return resizing.planned(controller, names or ["demo-001"], confirm=None, **how)
 
 
 def test_it_moves_to_the_host_with_room(site):
@@ -86,12 +89,26 @@ def test_it_moves_to_the_host_with_room(site):
     other = {"esx-twin-1": "esx-twin-2", "esx-twin-2": "esx-twin-1"}[first.host]
     site.control.add_vm("neighbour", cluster="twins", host=first.host, gpu_profiles=[FOUR])
     plan = act(site, "planned", ["demo-001"], confirm="demo", gpus=1, profile=FOUR)
-    assert f"on {other} (expected 0000:3b:00.0), moving there from {first.host}" in plan["plan_lines"][0]
+    assert f"on {other} @ 0000:3b:00.0, moving there from {first.host}" in plan["plan_lines"][0]
     act(site, "change", "demo-001", gpus=1, profile=FOUR)
     assert (now(site).host, now(site).held) == (other, (FOUR,))
     act(site, "restore", "demo-001")
     assert (now(site).host, now(site).held, now(site).power) == (first.host, (ONE,), "poweredOn")
     assert GPUS not in now(site).keys
+
+
+def test_several_servers_find_places_beside_each_other(site):
+    """Two 2g on one GPU leave neither a certain 4g there: the first is to move, and the second then has the GPU for itself."""
+    site.demo("twins", TWO).grown(size=2)
+    (home,) = {now(site, name).host for name in ("demo-001", "demo-002")}
+    (other,) = {"esx-twin-1", "esx-twin-2"} - {home}
+    lines = resizing_plan(site, "demo-001", "demo-002", gpus=1, profile=FOUR, check=True)["plan_lines"]
+    assert [line.partition(" on ")[2].split(" @")[0] for line in lines[:2]] == [other, home]
+    assert lines[2].strip() == "each is drained, stopped, powered off and changed before the next; the others serve meanwhile"
+    together = resizing_plan(site, "demo-001", "demo-002", gpus=1, profile=FOUR, check=True, at_once=2)["plan_lines"]
+    assert together[2].strip() == "no other server serves: requests fail while demo-001, demo-002 are changed"
+    act(site, "change", "demo-002", beside=["demo-001"], gpus=1, profile=FOUR)
+    assert now(site, "demo-002").host == home, "at the same time as the first, which is on its way to the other host"
 
 
 def test_a_place_that_is_gone_at_power_on_gives_the_old_gpus_back(site):
@@ -145,3 +162,18 @@ def test_linked_vgpus_are_left_as_they_are(site):
     assert (told.code, "device group of linked vGPUs" in told.err) == (2, True), told.text
     assert [call.method for call in site.writes(mark) if not call.name.endswith("-state")] == []
     assert json.loads(site.fleet("status", "--json").out)["fleets"][0]["notes"] == []
+
+
+def test_a_server_with_a_whole_card_is_changed_on_its_host_or_not_at_all(site):
+    """Another host has the room, but not its card."""
+    site.demo("both", ONE, devices=[CARD]).grown(size=1)
+    site.control.add_vm("theirs", cluster="both", host="esx-both-2", gpu_profiles=[THREE])
+    plan = act(site, "planned", ["demo-001"], confirm="demo", gpus=3)
+    assert plan["plan_lines"][0].startswith(f"~ change demo-001: {ONE} -> 3 x {ONE} on esx-both-2")
+    with pytest.raises(NoRoomError, match="demo-001 has a whole card of esx-both-2, so it stays there"):
+        act(site, "planned", ["demo-001"], confirm="demo", gpus=6)
+    act(site, "change", "demo-001", gpus=3)
+    assert (now(site).held, now(site).host) == ((ONE,) * 3, "esx-both-2")
+    assert [card.vm for host in gpus(load_site(site.file)).hosts for card in host.cards if host.name == "esx-both-2"] == [
+        "demo-001"
+    ]

@@ -7,19 +7,23 @@ called, or fail as they are told.
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from fleet import claims
 from fleet.holding import held
 
+from ..fleet.role import without  # noqa: TID252  pytest's own packages
 from .conftest import ROOT, TWO
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TOLD = "ansible.builtin.shell"
+LAST_OF_ONE = 3  # keys of a server that is changed: what it is to hold, the change itself, how it ended
 STANDINS = {
     "haproxy": {"drain": "drain {{ haproxy_drain | first }}", "admit": "admit {{ haproxy_admit[0].name }}", "main": ""},
     "hosts_file": {"main": ""},
@@ -57,7 +61,7 @@ def run(site: Any, standins: Path) -> Any:
     balancer = {"count": 1, "template": "triton-template", "cluster": "infra", "cpu": 1, "memory_gb": 2}
     site.demo("pair", TWO, balancers=balancer).grown(size=2)
 
-    def playbook(*names: str, gpus: int = 2, unfit: str = "", broken_with: int = 0) -> Any:
+    def playbook(*names: str, gpus: int = 2, unfit: str = "", broken_with: int = 0, **more: Any) -> Any:
         (standins / "told").write_text("")
         variables = {
             "fleet": "demo",
@@ -69,7 +73,9 @@ def run(site: Any, standins: Path) -> Any:
             "ansible_connection": "local",
             "ansible_become": False,
             "ansible_python_interpreter": sys.executable,
+            **more,
         }
+        variables = {name: value for name, value in variables.items() if value is not None}
         arguments = ("-e", yaml.safe_dump(variables, default_flow_style=True, width=10_000))
         roles = f"{standins}/roles:{ROOT}/roles"
         done = site.ansible("ansible-playbook", str(ROOT / "playbooks" / "scale_up.yml"), *arguments, ANSIBLE_ROLES_PATH=roles)
@@ -99,6 +105,23 @@ def test_one_after_the_other_and_nothing_the_second_time(site, run):
     assert "changed=0" in again.out
 
 
+def test_while_a_balancer_cannot_be_reached_no_server_is_taken_out_of_traffic(site, run):
+    """Drained on the first balancer and not on the second, it would stay so: Ansible rescues nobody who is unreachable."""
+    site.change("fleets", "demo", "balancers", count=2)
+    site.grown(size=2)
+    mark = site.control.last()
+    for kind, name, how in (("group", "all", "local"), ("host", "demo-lb-002", "ssh")):
+        file = site.folder / f"{kind}_vars" / f"{name}.yml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(yaml.safe_dump({"ansible_connection": how, "ansible_timeout": 2}))
+    done = run("demo-001", ansible_connection=None)
+    assert done.code != 0
+    assert "demo-001 was left as it is, and serves: demo-lb-002 cannot be reached over SSH" in done.text, done.text
+    assert done.told == []
+    assert site.changes(mark) == []
+    assert now(site) == {"demo-001": ("ready", (TWO,)), "demo-002": ("ready", (TWO,))}
+
+
 def test_a_guest_that_is_not_fit_is_quarantined_and_the_next_run_repairs_it(site, run):
     done = run("demo-001", "demo-002", unfit="demo-001")
     assert done.code == 2, done.text
@@ -118,3 +141,61 @@ def test_triton_that_does_not_start_gives_the_old_gpus_back(site, run):
     assert "CUDA initialization failed" in done.text
     assert now(site) == {"demo-001": ("ready", (TWO,)), "demo-002": ("ready", (TWO,))}
     assert done.told[:6] == [*round_of("demo-001")[:4], "triton demo-001", "admit demo-001"]
+
+
+def test_an_account_that_may_not_attach_leaves_the_server_as_it_was(site, run):
+    privilege = "VirtualMachine.Config.AddRemoveDevice"
+    site.change("vcenter", username=without(privilege))
+    done = run("demo-001")
+    assert done.code == 2, done.text
+    assert f"The account lacks the privilege {privilege} on " in done.text
+    assert "demo-001 could not be changed, holds again what it held, and serves" in done.text
+    assert now(site) == {"demo-001": ("ready", (TWO,)), "demo-002": ("ready", (TWO,))}
+    assert done.told[:2] + [line for line in done.told if "admit" in line] == [*round_of("demo-001")[:2], "admit demo-001"]
+
+
+def test_two_at_a_time_and_never_more(site, run):
+    site.present(size=3)
+    site.mark_ready()
+    names = ["demo-001", "demo-002", "demo-003"]
+    done = run(*names, fleet_max_unavailable=2)
+    assert done.code == 0, done.text
+    assert now(site) == dict.fromkeys(names, ("ready", (TWO, TWO)))
+    gone: set[str] = set()
+    together = []
+    for step, name in (line.split() for line in done.told if "-lb-" not in line):
+        gone = gone | {name} if step == "drain" else gone - {name} if step == "admit" else gone
+        together.append(sorted(gone))
+    assert max(together, key=len) == names[:2], "two are out of traffic together"
+    assert [names[2]] in together
+    assert max(map(len, together)) == 2, "the third waits until both are back"
+    assert together[-1] == []
+
+
+@pytest.mark.parametrize("wrong", [0, -1, "all", "50%", 1.5])
+def test_what_is_no_number_of_servers_is_refused_before_anything_is_drained(site, run, wrong):
+    mark = site.control.last()
+    done = run("demo-001", fleet_max_unavailable=wrong)
+    assert done.code == 2, done.text
+    assert f"fleet_max_unavailable is a number of servers, 1 or more, and not {wrong!r}." in done.text
+    assert (done.told, site.writes(mark)) == ([], [])
+    if wrong == 0:
+        told = site.fleet("scale-up", "demo-001", "--gpus", "2", "--max-unavailable", "0", "--yes")
+        assert (told.code, "--max-unavailable" in told.err) == (2, True), told.text
+
+
+def test_a_run_that_lost_its_lease_takes_no_other_server_out_of_traffic(site, run):
+    """The lease is ended while the lab holds the answer to the last write for the first of two servers."""
+    with ThreadPoolExecutor(1) as pool:
+        ends = site.control.hold("after", method="ReconfigVM_Task", target="demo-001", write=LAST_OF_ONE)
+        running = pool.submit(run, "demo-001", "demo-002")
+        try:
+            assert site.control.await_hold(ends, 90).state == "waiting"
+            assert claims.end(str(site.file), "demo")
+        finally:
+            site.control.clear_holds()
+        done = running.result()
+    assert done.code != 0
+    assert "This run lost the lease of fleet demo" in done.text
+    assert [line for line in done.told if "-lb-" not in line] == round_of("demo-001")
+    assert now(site) == {"demo-001": ("ready", (TWO, TWO)), "demo-002": ("ready", (TWO,))}

@@ -31,7 +31,7 @@ def test_the_plan_names_host_and_gpu_and_check_mode_writes_nothing(site):
     answer = site.present(size=2, check=True)
     assert site.writes(mark) == []
     assert [line for line in answer["plan_lines"] if line.startswith("+")] == [
-        f"+ clone demo-00{n} (triton, {TWO}, expected @ 0000:3b:00.0) from triton-template on esx-pair" for n in (1, 2)
+        f"+ clone demo-00{n} (triton, {TWO} @ one of 2 GPUs) from triton-template on esx-pair" for n in (1, 2)
     ]
 
 
@@ -107,7 +107,7 @@ def test_a_place_taken_in_the_middle_is_planned_again_elsewhere(site):
         "PowerOnVM_Task", lambda: site.control.add_vm("squatter", cluster="twins", host="esx-twin-1", gpu_profiles=[SEVEN])
     )
     assert taken["failures"] == {}
-    assert taken["notes"][0] == "demo-001: vCenter had no GPU for it on esx-twin-1; planned again on esx-twin-2"
+    assert taken["notes"][0] == "demo-001: there was no GPU for it on esx-twin-1; planned again on esx-twin-2"
     assert taken["placed"] == {"demo-001": {"host": "esx-twin-2", "gpus": [{"profile": SEVEN, "pci_id": "0000:3b:00.0"}]}}
     assert site.held()["esx-twin-2 0000:3b:00.0"] == ["demo-001"]
     assert [s["state"] for s in taken["servers"]] == ["configuring"]
@@ -181,4 +181,4 @@ def test_reading_costs_the_same_whatever_stands_there(site):
     for number in range(6):
         site.control.add_vm(f"more-{number}", cluster="pair", gpu_profiles=[ONE])
     assert calls() == few
-    assert few["QueryConfigTarget"] == few["QueryConfigOptionEx"] == 7, "once for each cluster with GPUs"
+    assert few["QueryConfigTarget"] == few["QueryConfigOptionEx"] == 9, "once for each cluster with GPUs"

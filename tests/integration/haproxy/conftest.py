@@ -20,6 +20,7 @@ import pytest
 import yaml
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
+from fleet.addresses import in_url
 from fleet.errors import GuestError
 from fleet.haproxy.runtime import Runtime
 from fleet.haproxy.servers import Backend
@@ -94,12 +95,15 @@ class Server:
                 time.sleep(owner.delay)
                 return service_pb2.ModelInferResponse(model_name=owner.address)
 
-        self.http = ThreadingHTTPServer((address, http_port), Handler)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        listener = type("Listener", (ThreadingHTTPServer,), {"address_family": family})
+        listener.handle_error = lambda *_: None  # a check that HAProxy breaks off is no error
+        self.http = listener((address, http_port), Handler)
         self.http.daemon_threads = True
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
         self.grpc = grpc.server(futures.ThreadPoolExecutor(8))
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(), self.grpc)
-        self.grpc.add_insecure_port(f"{address}:{grpc_port}")
+        self.grpc.add_insecure_port(f"{in_url(address)}:{grpc_port}")
         self.grpc.start()
 
     def close(self) -> None:
@@ -142,7 +146,10 @@ class Balancer:
         return [Backend(b["name"], int(b["port"]), b["options"]) for b in self.values()["__haproxy_backends"]]
 
     def write(self, **changed) -> None:
-        text = render(self.values(**changed))
+        self.put(render(self.values(**changed)))
+
+    def put(self, text: str) -> None:
+        """Take a file of the role's, but for what only a service of root's may do."""
         kept = [line for line in text.splitlines() if not line.strip().startswith(("user ", "group ", "chroot "))]
         self.config.write_text("\n".join(kept) + "\n")
         done = subprocess.run([self.binary, "-c", "-q", "-f", self.config], capture_output=True, text=True, check=False)
@@ -150,6 +157,9 @@ class Balancer:
 
     def start(self, **changed) -> None:
         self.write(**changed)
+        self.run()
+
+    def run(self) -> None:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen([self.binary, "-W", "-f", self.config], stdout=log, stderr=log)
         self.wait_for(lambda: self.runtime.info().version)

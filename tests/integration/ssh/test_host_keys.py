@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,8 @@ import yaml
 from fleet import hostvars
 from fleet.model import FleetSpec, Member, Shape, Size, Vm
 from fleet.ssh import scan_host_keys
+
+from ..local import has_ipv6  # noqa: TID252  pytest's own packages
 
 if TYPE_CHECKING:
     from .conftest import Sshd
@@ -31,15 +32,6 @@ CARELESS = {
     "ANSIBLE_SSH_COMMON_ARGS": "-o StrictHostKeyChecking=no",
     "ANSIBLE_SSH_EXTRA_ARGS": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
 }
-
-
-def has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -51,20 +52,56 @@ def test_no_usable_address_is_a_matter_of_time(desk, two, told):
     assert watch.wait_addresses(desk.session, list(two.values()), None, timeout=1.2).keys() == {two["demo-002"]}
 
 
+def test_an_address_of_ipv6_that_comes_first_is_not_the_guests_address(desk, two):
+    """demo-001 gets its IPv4 address half a second later, demo-002 never: it is waited for only so long."""
+    for name in two:
+        desk.control.guest(name, address="2001:db8::7" if name == "demo-001" else "2001:db8::8")
+    desk.power_on(two)
+    timer = later(0.5, lambda: desk.control.guest("demo-001"))
+    begun = time.monotonic()
+    found = watch.wait_addresses(desk.session, list(two.values()), None, timeout=20, settle=2)
+    took = time.monotonic() - begun
+    timer.join()
+    assert ":" not in found[two["demo-001"]][0]
+    assert found[two["demo-002"]] == ("2001:db8::8",)
+    assert 2 <= took < 15
+    fixed = dict.fromkeys(two.values(), "2001:db8::8")
+    begun = time.monotonic()
+    assert watch.wait_addresses(desk.session, [two["demo-002"]], None, timeout=20, allotted=fixed, settle=15).keys() == {
+        two["demo-002"]
+    }
+    assert time.monotonic() - begun < 10, "an address that was allotted is the one"
+
+
 def test_a_vm_that_vanishes_while_it_is_watched(lab, desk, two):
-    def destroy():
+    """The time is up once demo-002 was seen to start, which is after demo-001 went: no sleep decides what is seen."""
+    seen = []
+
+    def destroy_and_start():
         with lab.connect() as other:
             batch.destroy_all(other, {"demo-001": two["demo-001"]})
+            batch.power_on_all(other, {"demo-002": two["demo-002"]})
 
-    timer = later(0.3, destroy)
-    results = watch.wait_vms(desk.session, two.values(), lambda vm: vm.power == "poweredOn", timeout=1.5, what="power")
+    def suspended(vm):
+        seen.extend([vm.name] if vm.power == "poweredOn" else [])
+        return vm.power == "suspended"
+
+    timer = later(0.3, destroy_and_start)
+    results = watch.wait_vms(
+        desk.session,
+        two.values(),
+        suspended,
+        timeout=60,
+        what="a suspension",
+        clock=lambda: time.monotonic() + (60 if seen else 0),
+    )
     timer.join()
     gone, late = results[two["demo-001"]], results[two["demo-002"]]
     assert isinstance(gone.error, VSphereError)
-    assert "wait for power of demo-001: ManagedObjectNotFound" in str(gone.error)
+    assert "wait for a suspension of demo-001: ManagedObjectNotFound" in str(gone.error)
     assert isinstance(late.error, WaitError)
-    assert str(late.error) == "demo-002: waited 1.5 s for power, in vain."
-    assert late.vm.power == "poweredOff"
+    assert str(late.error) == "demo-002: waited 60 s for a suspension, in vain."
+    assert late.vm.power == "poweredOn"
 
 
 def test_a_vm_that_was_gone_before(desk, two):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from brute import MIG, TIMED
 from hypothesis import given
@@ -150,6 +152,21 @@ def test_powered_off_members_are_counted_when_asked():
     counted = capacity(site, reservations=True).hosts[0]
     assert counted.gpus[0].room("grid_a100-1-5c").guaranteed == 0
     assert [one.vm for one in counted.unplaced] == ["off-1"]
+
+
+def test_a_powered_off_member_that_is_pinned_takes_that_gpu_and_no_other():
+    gpus = (a100(), replace(a100(), pci_id="0000:02:00.0"))
+    free, pinned = Reservation("free", ("grid_a100-1-5c",)), Reservation("pinned", ("grid_a100-7-40c",), pins=(gpus[0].pci_id,))
+    both = Reservation("both", ("grid_a100-3-20c", "grid_a100-4-20c"), pins=(None, gpus[1].pci_id))
+    host = GpuHost("esx", profiles=PROFILES, gpus=gpus, reservations=(free, pinned))
+    found = capacity(GpuSite((host,)), reservations=True).hosts[0]
+    assert [[one.vm for one in gpu.view.gpu.occupants] for gpu in found.gpus] == [
+        ["pinned (powered off)"],
+        ["free (powered off)"],
+    ]
+    found = capacity(GpuSite((replace(host, reservations=(pinned, both, free)),)), reservations=True).hosts[0]
+    assert [one.profile for one in found.gpus[1].view.gpu.occupants] == ["a100-4-20c", "a100-3-20c"]
+    assert [one.vm for one in found.unplaced] == ["free"]
 
 
 def test_a_vm_whose_profiles_cannot_be_told_apart_leaves_both_in_question():

@@ -6,6 +6,8 @@ import pytest
 from sites import PROFILES, gpu_of, occupied, seeded
 
 from fleet.errors import UsageError
+from fleet.gpu import choose
+from fleet.gpu.batches import host_game
 from fleet.gpu.model import GpuHost, GpuSite, Occupant
 from fleet.gpu.placement import place
 from fleet.gpu.request import Request, Server, equal_servers
@@ -71,12 +73,50 @@ def test_several_vgpus_need_a_limit_that_vcenter_told():
 
 def test_cpu_memory_and_datastore_limit_a_host():
     servers = equal_servers([f"s{i}" for i in range(7)], ["grid_a100-1-5c"], cpu=4, memory_gb=16)
-    assert len(place(a_site([()], cpu_free=9), Request(servers)).placements) == 2
+    too_many = place(a_site([()], [()], cpus=2), Request(servers))
+    assert too_many.reasons[1:] == ("hosts with fewer logical CPUs than the server has virtual ones: esx-0, esx-1",)
+    assert place(a_site([()], cpus=4), Request(servers)).fits, "of 4 each on 4: CPU is given out more than once"
     by_memory = place(a_site([()], memory_free_gb=64), Request(servers))
     assert len(by_memory.placements) == 4
     assert any("64 GiB of memory" in reason and "3 more fit" in reason for reason in by_memory.reasons)
     elsewhere = place(a_site([()], datastores=frozenset({"ssd"})), Request(servers, datastore="san"))
     assert any("san is not attached" in reason and "7 more fit" in reason for reason in elsewhere.reasons)
+
+
+def test_a_full_site_says_what_the_rest_needs():
+    plan = place(a_site([()]), Request(equal_servers([f"s{i}" for i in range(16)], ["grid_a100-1-5c"])))
+    needs = "9 more need at least 2 more empty GPUs that serve a100-1-5c, or VMs off the GPUs that do"
+    assert plan.reasons == ("16 asked for, 7 certain to fit, 7 at best", needs)
+    together = place(a_site([()], max_vgpus_per_vm=16), Request(equal_servers(["a"], ["grid_a100-1-5c"] * 8)))
+    assert together.reasons[1:] == ("no host has room for the 8 vGPUs of one server together",)
+
+
+def test_gpus_of_their_own_are_named_where_they_cost_room():
+    three = equal_servers(["a", "b", "c"], ["grid_a100-2-10c"])
+    pinned = place(a_site([(), ()]), Request(three, anti_affinity="gpu", pinned=True))
+    assert pinned.reasons[1:] == ("no two servers on one GPU (anti-affinity gpu); otherwise 4 more fit",)
+    by_manager = place(a_site([(), ()]), Request(three, anti_affinity="gpu"))
+    assert "pins make more of that certain" in by_manager.reasons[2]
+
+
+def test_a_host_that_offers_what_none_of_its_cards_has_is_named():
+    host = GpuHost("esx-0", profiles=("grid_a100d-80c",), gpus=(gpu_of("esx-0", 0, "a100", "sameSize", ()),))
+    plan = place(GpuSite((host,)), Request(equal_servers(["a"], ["grid_a100d-80c"])))
+    assert plan.reasons[1:] == ("a100d-80c: offered, but NVIDIA A100-PCIE-40GB is no A100D (esx-0)",)
+
+
+def test_gpus_of_a_host_that_does_not_offer_the_profile_are_no_second_reason():
+    timed = GpuHost("esx-0", profiles=("grid_a100-10c",), gpus=(gpu_of("esx-0", 0, "a100", "sameSize", ()),))
+    plan = place(GpuSite((timed,)), Request(equal_servers(["a"], ["grid_a100-7-40c"])))
+    assert plan.reasons[1:] == ("host esx-0 does not offer a100-7-40c",)
+
+
+def test_a_number_to_keep_beyond_any_host_is_answered(monkeypatch):
+    asked = []
+    monkeypatch.setattr(choose, "host_game", lambda *how, **more: asked.append(how[2]) or host_game(*how, **more))
+    plan = place(a_site([(), ()]), Request(equal_servers(["a"], ["grid_a100-1-5c"]), keep="grid_a100-7-40c", keep_count=5_000))
+    assert plan.reasons[1] == "room for 5000 x grid_a100-7-40c is to be kept, and only 2 surely fit: keep less"
+    assert max(map(max, asked)) <= 2 * 32, "the game that is played grows with its bounds"
 
 
 def test_the_numbers_go_beyond_what_was_asked():
@@ -92,15 +132,9 @@ def test_a_refusal_says_how_many_fit_and_what_would_help():
         "2 asked for, 0 certain to fit, 1 at best",
         "--allow-possible also uses room that depends on slices which vCenter does not tell",
         "host esx-1 is in maintenance mode; otherwise 1 more fit",
-        "a100-4-20c: depends on the slices where vm-0-0 stand, which vCenter does not tell (esx-0 0000:00:00.0)",
+        "a100-4-20c: depends on the slices of vm-0-0, which vCenter does not tell (esx-0 0000:00:00.0)",
+        "without vm-0-0 on esx-0 a100-4-20c would fit there",
     )
-
-
-def test_only_hosts_that_are_asked_for_take_part():
-    site = a_site([()], [()])
-    servers = equal_servers(["a"], ["grid_a100-1-5c"])
-    assert where(place(site, Request(servers, hosts=frozenset({"esx-1"}))))[0][1] == "esx-1"
-    assert not place(site, Request(servers, clusters=frozenset({"other"}))).fits
 
 
 def test_a_request_that_makes_no_sense_is_refused():
@@ -158,3 +192,27 @@ def test_same_size_gpus_are_expected_as_the_host_assigns_them(assignment, pinned
     plan = place(GpuSite((host,)), Request(equal_servers(("s0", "s1", "s2"), ("grid_a100-10c",)), pinned=pinned))
     assert [placement.gpus[0].pci_id for placement in plan.placements] == [f"0000:0{gpu}:00.0" for gpu in gpus]
     assert all(placement.certain for placement in plan.placements)
+
+
+def test_the_vm_in_the_way_is_named():
+    one, four = ("a100-1-5c", None), ("a100-4-20c", None)
+    asked = Request(equal_servers(["a"], ["grid_a100-7-40c"]))
+    assert place(a_site([(one,)]), asked).reasons[-1] == "without vm-0-0 on esx-0 a100-7-40c would fit there"
+    either = place(a_site([(one,)], [(one,)]), asked).reasons[-1]
+    assert either == "without vm-0-0 on esx-0 or vm-0-0 on esx-1 a100-7-40c would fit there"
+    many = place(a_site(*([(one,)] for _ in range(5))), asked).reasons[-1]
+    assert many.startswith("without vm-0-0 on esx-0, vm-0-0 on esx-1, vm-0-0 on esx-2 and 2 more a100-7-40c")
+    for held in [(one, one), (("a100-7-40c", None),)]:
+        assert not any("without" in reason for reason in place(a_site([held]), asked).reasons), held
+    three = Request(equal_servers(["a"], ["grid_a100-4-20c"]))
+    assert place(a_site([(one, four)]), three).reasons[-1].startswith("a100-4-20c"), "a 4g for a 4g is no advice"
+    kin = Request(asked.servers, apart_from=frozenset({"vm-0-0"}))
+    assert not any("without" in reason for reason in place(a_site([(one,)]), kin).reasons), "nor the fleet's own"
+    closed = place(a_site([(one,)], maintenance=True), asked)
+    assert not any("without" in reason for reason in closed.reasons)
+
+
+def test_a_vm_that_locks_a_gpu_to_its_size_is_named():
+    site = GpuSite((GpuHost("esx-0", profiles=PROFILES, gpus=(gpu_of("esx-0", 0, "a100", "sameSize", (("a100-20c", None),)),)),))
+    plan = place(site, Request(equal_servers(["a"], ["grid_a100-10c"])))
+    assert plan.reasons[-1] == "without vm-0-0 on esx-0 4 x a100-10c would fit there"

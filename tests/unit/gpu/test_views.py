@@ -7,10 +7,9 @@ import json
 import pytest
 from sites import PROFILES
 
-from fleet.errors import UsageError
 from fleet.gpu.capacity import capacity
 from fleet.gpu.draw import SIGNS, map_lines
-from fleet.gpu.explain import explain
+from fleet.gpu.explain import explain, explain_planned
 from fleet.gpu.model import GpuHost, GpuSite, Occupant, PhysicalGpu, Reservation
 from fleet.gpu.observed import gpu_host
 from fleet.gpu.placement import place
@@ -18,6 +17,7 @@ from fleet.gpu.request import Request, equal_servers
 from fleet.gpu.seating import Holder, occupants
 from fleet.gpu.shapes import fit_json, map_json
 from fleet.model import Gpu, Host
+from fleet.room import free_lines
 
 MIG = "multiInstanceGpu"
 
@@ -71,7 +71,7 @@ def test_time_sliced_gpus_are_drawn_by_their_lock():
 def test_a_gpu_that_is_not_offered_says_why():
     lines = drawn(gpu(1, Occupant("theirs", None)), maintenance=True)
     assert lines[0].endswith("(host esx-1 is in maintenance mode)")
-    assert lines[2].startswith("    [  not offered  ]  unknown: theirs stands on it")
+    assert lines[2].startswith("    [  not offered  ]  theirs stands on it")
     assert "A theirs  cannot be read" in lines[3]
 
 
@@ -89,7 +89,7 @@ def test_the_maps_json_has_the_agreed_fields():
     assert one["free"]["grid_a100-4-20c"] == {
         "guaranteed": 0,
         "possible": 1,
-        "why_not": "depends on the slices where triton-1 stand, which vCenter does not tell",
+        "why_not": "depends on the slices of triton-1, which vCenter does not tell",
     }
     assert one["free"]["grid_a100-1-5c"] == {"guaranteed": 6, "possible": 6, "why_not": None}
 
@@ -97,7 +97,7 @@ def test_the_maps_json_has_the_agreed_fields():
 def test_fit_json_has_the_agreed_fields():
     request = Request(equal_servers(["a", "b", "c"], ["grid_a100-4-20c"]))
     plan = place(site(gpu(1), gpu(2, "a100-1-5c")), request)
-    found = json.loads(json.dumps(fit_json(["grid_a100-4-20c"], 3, plan)))
+    found = json.loads(json.dumps(fit_json("grid_a100-4-20c", 3, plan)))
     assert list(found) == ["schema", "profile", "requested", "guaranteed", "possible", "fits", "placements", "reasons"]
     assert (found["requested"], found["guaranteed"], found["possible"], found["fits"]) == (3, 1, 2, False)
     assert found["placements"][0].items() >= {"host": "esx-1", "pci_id": "0000:01:00.0"}.items()
@@ -116,26 +116,54 @@ def test_explain_says_where_a_vm_stands_and_what_it_blocks():
 
 
 def test_explain_a_forced_position_a_reservation_and_an_unreadable_vm():
-    off = (Reservation("sleeper", ("grid_a100-1-5c",), pci_id="0000:01:00.0"),)
+    off = (Reservation("sleeper", ("grid_a100-1-5c",), pins=("0000:01:00.0",)),)
     where = site(gpu(1, "a100-4-20c", "a100-3-20c"), gpu(2, Occupant("theirs", None)), reservations=off)
     assert "  it starts at slice 4: no other start is left by the rest" in explain(where, "vm-1-1").lines
     assert "pinned" in explain(where, "sleeper").lines[0]
-    assert any("System.Read" in line for line in explain(where, "theirs").lines)
-    with pytest.raises(UsageError, match="no VM called nobody"):
-        explain(where, "nobody")
+    theirs = explain(where, "theirs")
+    assert theirs.lines[1].startswith("  the GPU is not offered: theirs stands on it and its profile cannot be read (")
+    assert "System.Read" in theirs.lines[1]
+    gain = "  without it the GPU would take at best 7 x a100-1-5c; how many it takes beside it is not known"
+    assert f"{gain}, so no gain is certain" in theirs.lines
+    assert all(one.guaranteed == (0, 0) and one.possible[1] and "System.Read" in one.unsure for one in theirs.blocks)
+    assert explain(where, "nobody") is None
 
 
 def test_explain_a_planned_server_and_one_that_finds_no_place():
     where = site(gpu(1))
     plan = place(where, Request(equal_servers(["a", "b"], ["grid_a100-4-20c"])))
-    assert explain(where, "a", plan).lines == (
+    assert explain_planned(where, "a", plan).lines == (
         "a is planned on esx-1, turn 1 of the host's power-ons: certain to fit wherever the manager puts it and those before it",
         (
-            "  grid_a100-4-20c: expected on GPU 0000:01:00.0, which is empty: it fits whichever slices are taken "
+            "  grid_a100-4-20c: planned on GPU 0000:01:00.0, which is empty: it fits whichever slices are taken "
             "and strands nothing more"
         ),
     )
-    assert explain(where, "b", plan).lines[0] == "b finds no place:"
+    assert explain_planned(where, "b", plan).lines[0] == "b finds no place:"
+
+
+def test_explain_a_planned_server_counts_those_before_it():
+    where = site(gpu(1, "a100-1-5c"))
+    plan = place(where, Request(equal_servers("abcdef", ["grid_a100-1-5c"])))
+    on = "  grid_a100-1-5c: planned on GPU 0000:01:00.0, which holds 1 already"
+    assert explain_planned(where, "a", plan).lines[1] == f"{on}: it fits whichever slices are taken and strands nothing more"
+    first = f"{on} and gets a first: it fits"
+    assert explain_planned(where, "b", plan).lines[1].startswith(first)
+    assert explain_planned(where, "f", plan).lines[1].startswith(f"{on} and gets a and 4 more first: it fits")
+    asleep = site(gpu(1), reservations=(Reservation("sleeper", ("grid_a100-1-5c",)),))
+    plan = place(asleep, Request(equal_servers("a", ["grid_a100-1-5c"]), reservations=True))
+    assert explain_planned(asleep, "a", plan).lines[1].startswith(on)
+
+
+def test_what_is_free_names_the_gpus_of_the_kind_alone():
+    timed = gpu(2, mode="sameSize")
+    mystery = gpu(4, model="NVIDIA Z9")
+    assert free_lines(site(gpu(1), timed, gpu(3, model="NVIDIA A30", memory=24), mystery), ["grid_a100-7-40c"]) == [
+        "  esx-1 0000:01:00.0: a100-1-5c 7, a100-1-5cme 1, a100-1-10c 4, a100-2-10c 3, a100-3-20c 2, a100-4-20c 1, a100-7-40c 1",
+        "  esx-1 0000:04:00.0: the catalogue has no profiles for a card 'NVIDIA Z9'",
+    ]
+    assert [line.split(":")[0] for line in free_lines(site(gpu(1), timed), ["grid_a100-10c"])] == ["  esx-1 0000"]
+    assert free_lines(site(timed), ["grid_a100-7-40c"]) == ["  no GPU of this kind is there"]
 
 
 def test_a_vms_vgpus_are_seated_where_vcenter_leaves_no_choice():

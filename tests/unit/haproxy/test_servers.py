@@ -73,6 +73,8 @@ def test_endpoints() -> None:
         (Wanted("a", "10.0.0.1"), {}, []),
         (Wanted("a", "10.0.0.1"), {"status": "DOWN", "health": "L4CON"}, []),
         (Wanted("a", "10.0.0.2"), {}, ["replace"]),
+        (Wanted("a", "FD00:0::07"), {"address": "fd00::7"}, []),
+        (Wanted("a", "fd00::8"), {"address": "fd00::7"}, ["replace"]),
         (Wanted("a", "10.0.0.1"), {"admin": 8, "status": "DRAIN"}, ["enable"]),
         (Wanted("a", "10.0.0.1"), {"admin": 1, "status": "MAINT"}, ["enable"]),
         (Wanted("a", state=DRAINED), {}, ["drain"]),

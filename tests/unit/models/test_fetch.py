@@ -100,6 +100,17 @@ def test_an_archive_is_fetched_once_for_all(servers, cache) -> None:
     assert not [path for path in cache.iterdir() if path.name.startswith("making")]
 
 
+def test_what_the_cache_holds_excuses_no_wrong_checksum_and_no_password(servers, cache) -> None:
+    url = servers[0].url("/models.tar.gz")
+    Source(url, cache, digest=checksum())
+    mistyped = checksum()[:-1] + ("0" if checksum()[-1] != "0" else "1")
+    with pytest.raises(UsageError, match=f"which is not what model_repository_checksum says .{mistyped}"):
+        Source(url, cache, digest=mistyped)
+    with pytest.raises(UsageError, match="must not hold a password") as refused:
+        Source(url.replace("127", "me:marked@127"), cache, digest=checksum())
+    assert "marked" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [

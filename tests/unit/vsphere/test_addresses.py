@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from fleet.addresses import guest_addresses
+from fleet.addresses import guest_addresses, own_address
 from fleet.model import GuestNic, Nic
 
 FIRST = Nic(key=4000, mac="00:50:56:80:00:01", network="triton-net")
@@ -36,6 +36,20 @@ def test_the_mac_address_where_the_guest_knows_no_key():
 def test_ipv4_before_ipv6_and_nothing_local():
     reported = [entry("fe80::1", "2001:db8::5", "169.254.1.2", "10.0.0.5", "127.0.0.1", "::1", "0.0.0.0", "garbage")]  # noqa: S104
     assert guest_addresses(reported, (FIRST,), "triton-net") == ("10.0.0.5", "2001:db8::5")
+
+
+def test_several_on_one_network_the_first_card_and_what_its_guest_names_first():
+    twin = Nic(key=4001, mac=SECOND.mac, network="triton-net")
+    reported = [entry("10.0.0.3", key=4001, mac=twin.mac), entry("10.0.0.9", "10.0.0.5")]
+    assert guest_addresses(reported, (FIRST, twin), "triton-net") == ("10.0.0.9", "10.0.0.5", "10.0.0.3")
+    assert own_address(guest_addresses(reported, (FIRST, twin), "triton-net")) == "10.0.0.9"
+    assert own_address(guest_addresses(reported, (FIRST, twin), "triton-net"), allotted="10.0.0.3") == "10.0.0.3"
+    only_v6 = [entry("10.0.0.3", key=4001, mac=twin.mac), entry("2001:db8::5")]
+    assert guest_addresses(only_v6, (FIRST, twin), "triton-net")[0] == "2001:db8::5"
+
+
+def test_one_address_has_one_spelling():
+    assert guest_addresses([entry("2001:DB8:0:0::05")], (FIRST,), "triton-net") == ("2001:db8::5",)
 
 
 def test_only_ipv6():

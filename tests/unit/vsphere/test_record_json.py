@@ -42,6 +42,8 @@ def test_fields_stand_in_the_contract_s_order():
         "", "{", "null", "[]", "7", "{}", '{"version":2,"target":1}', '{"version":1,"target":-1}', '{"version":1,"target":true}',
         '{"version":1,"target":"1"}', '{"version":1,"target":1,"requests":[1]}', '{"version":1,"target":1,"requests":{"a":1}}',
         '{"version":1,"target":1,"lease":"me"}', '{"version":1,"highest":1}',
+        '{"version":1,"target":1,"requests":[{"from":1,"to":"two"}]}', '{"version":1,"target":1,"requests":[{"remove":5}]}',
+        '{"version":1,"target":1,"requests":[{"remove":[1]}]}', '{"version":1,"target":1,"fulfilled":[{"id":5}]}',
     ],
 )  # fmt: skip
 def test_what_is_no_record_is_one_sentence(text):

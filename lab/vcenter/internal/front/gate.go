@@ -50,6 +50,17 @@ func (a *answer) send(w http.ResponseWriter) {
 	_, _ = w.Write(a.body.Bytes())
 }
 
+// outcome is "ok", or the fault's type.
+func (a *answer) outcome() string {
+	if a.status == http.StatusOK {
+		return "ok"
+	}
+	if fault := between(a.body.Bytes(), `xsi:type="`, `"`); fault != "" {
+		return fault
+	}
+	return http.StatusText(a.status)
+}
+
 // ServeHTTP logs the call and lets it through, unless a test has other plans.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost || !strings.HasPrefix(r.URL.Path, "/sdk") {
@@ -74,20 +85,8 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	g.Calls.add(call)
 
-	if d := g.Rules.delay(method, call.Name, false); d > 0 {
-		select {
-		case <-time.After(d):
-		case <-r.Context().Done():
-			g.Calls.outcome(call, "dropped")
-			return
-		}
-	}
-	if key != "" && user != "" && call.Write {
-		if privilege := g.Inventory.Denied(user, method, this.Type, func() []string { return specFields(body) }); privilege != "" {
-			writeFault(w, &types.NoPermission{Object: &this, PrivilegeId: privilege}, "Permission to perform this operation was denied.")
-			g.Calls.outcome(call, "NoPermission")
-			return
-		}
+	if !g.delayed(r.Context(), call) || g.denied(w, call, key, this, body) {
+		return
 	}
 	if f := g.Rules.fault(method, call.Name); f != nil && g.inject(w, f, call, key, this) {
 		return
@@ -103,6 +102,51 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	a := g.pass(r, method, this)
+	if login != "" {
+		g.learn(a, login)
+	}
+	g.Calls.outcome(call, a.outcome())
+	if hold != nil && hold.When == "after" {
+		if task := between(a.body.Bytes(), `<returnval type="Task">`, "<"); task != "" {
+			g.Inventory.WaitTask(types.ManagedObjectReference{Type: "Task", Value: task}, time.Minute)
+		}
+		if !g.Holds.wait(r.Context(), hold) {
+			return
+		}
+	}
+	a.send(w)
+}
+
+// delayed waits as long as a rule says; it returns false if the caller did not.
+func (g *Gate) delayed(ctx context.Context, call *Call) bool {
+	if d := g.Rules.delay(call.Method, call.Name, false); d > 0 {
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+			g.Calls.outcome(call, "dropped")
+			return false
+		}
+	}
+	return true
+}
+
+// denied answers a write for which the session's user lacks a privilege; it returns false if none is lacking.
+func (g *Gate) denied(w http.ResponseWriter, call *Call, session string, this types.ManagedObjectReference, body []byte) bool {
+	if session == "" || call.User == "" || !call.Write {
+		return false
+	}
+	privilege := g.Inventory.Denied(call.User, call.Method, this.Type, func() []string { return specFields(body) })
+	if privilege == "" {
+		return false
+	}
+	writeFault(w, &types.NoPermission{Object: &this, PrivilegeId: privilege}, "Permission to perform this operation was denied.")
+	g.Calls.outcome(call, "NoPermission")
+	return true
+}
+
+// pass hands a call on and collects the answer.
+func (g *Gate) pass(r *http.Request, method string, this types.ManagedObjectReference) *answer {
 	a := &answer{header: http.Header{}, status: http.StatusOK}
 	if strings.HasPrefix(method, "WaitForUpdates") {
 		answered := make(chan struct{})
@@ -114,29 +158,16 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.body.Reset() // an unset property is an empty answer, which is how pyVmomi comes to return None
 		a.body.WriteString(envelopeHead + `<FetchResponse xmlns="urn:vim25"></FetchResponse>` + envelopeTail)
 	}
-	if login != "" {
-		for _, c := range (&http.Response{Header: a.header}).Cookies() {
-			if c.Name == sessionCookie {
-				g.Inventory.Learn(strings.Trim(c.Value, `"`), login)
-			}
+	return a
+}
+
+// learn remembers whose session a login began.
+func (g *Gate) learn(a *answer, login string) {
+	for _, c := range (&http.Response{Header: a.header}).Cookies() {
+		if c.Name == sessionCookie {
+			g.Inventory.Learn(strings.Trim(c.Value, `"`), login)
 		}
 	}
-	outcome := "ok"
-	if a.status != http.StatusOK {
-		if outcome = between(a.body.Bytes(), `xsi:type="`, `"`); outcome == "" {
-			outcome = http.StatusText(a.status)
-		}
-	}
-	g.Calls.outcome(call, outcome)
-	if hold != nil && hold.When == "after" {
-		if task := between(a.body.Bytes(), `<returnval type="Task">`, "<"); task != "" {
-			g.Inventory.WaitTask(types.ManagedObjectReference{Type: "Task", Value: task}, time.Minute)
-		}
-		if !g.Holds.wait(r.Context(), hold) {
-			return
-		}
-	}
-	a.send(w)
 }
 
 // inject answers with a fault; it returns false if the call has to go on after all.

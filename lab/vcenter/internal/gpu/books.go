@@ -96,10 +96,12 @@ type Host struct {
 	Consolidate bool // fill one GPU before the next (graphicsConfig's assignment policy), same-size mode only
 }
 
-// Request is one vGPU that a VM's device asks for; PCI pins it to a physical GPU.
+// Request is one vGPU that a VM's device asks for; PCI pins it to a physical GPU. The members of a device group share a number
+// above 0 and follow each other.
 type Request struct {
 	Profile Profile
 	PCI     string
+	Group   int
 }
 
 // Place takes room for all vGPUs of a VM, or takes nothing and returns false.
@@ -108,15 +110,48 @@ func (h *Host) Place(vm string, wanted []Request) bool {
 	for i, g := range h.GPUs {
 		before[i] = g.Held()
 	}
-	for _, r := range wanted {
-		if !h.placeOne(vm, r) {
+	for len(wanted) > 0 {
+		n := 1
+		for wanted[0].Group > 0 && n < len(wanted) && wanted[n].Group == wanted[0].Group {
+			n++
+		}
+		if placed := n == 1 && h.placeOne(vm, wanted[0]) || n > 1 && h.placeLinked(vm, wanted[:n]); !placed {
 			for i, g := range h.GPUs {
 				g.held = before[i]
 			}
 			return false
 		}
+		wanted = wanted[n:]
 	}
 	return true
+}
+
+// placeLinked puts the members of a device group on GPUs that are linked: a host's GPUs are so in blocks of the group's size, in
+// the order of the bus, as the partitions of an NVSwitch or pairs with a bridge are.
+func (h *Host) placeLinked(vm string, wanted []Request) bool {
+	blocks := make([]int, len(h.GPUs)/len(wanted))
+	for i := range blocks {
+		blocks[i] = i * len(wanted)
+	}
+	if h.Policy == Adversarial {
+		rand.Shuffle(len(blocks), func(i, j int) { blocks[i], blocks[j] = blocks[j], blocks[i] })
+	}
+	for _, first := range blocks {
+		fits := true
+		for i, r := range wanted {
+			_, _, ok := h.GPUs[first+i].fits(r.Profile, h.Policy)
+			fits = fits && ok
+		}
+		if !fits {
+			continue
+		}
+		for i, r := range wanted {
+			g := h.GPUs[first+i]
+			g.held = append(g.held, Held{VM: vm, profile: r.Profile, start: -1})
+		}
+		return true
+	}
+	return false
 }
 
 func (h *Host) placeOne(vm string, r Request) bool {

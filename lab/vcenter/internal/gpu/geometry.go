@@ -1,6 +1,9 @@
 package gpu
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"strings"
+)
 
 // Policy is the habit of the physical GPU manager: where it starts a MIG instance, which nobody can see from outside.
 type Policy string
@@ -37,6 +40,23 @@ func free(used []bool, start, size int) bool {
 	return true
 }
 
+// joins finds a GPU instance that already holds vGPUs of this very type and takes one more. That managers fill one instance
+// before they make the next is this judge's assumption: nobody publishes what they do.
+func joins(g *GPU, p Profile, inst instance) (start int, ok bool) {
+	held := map[int]int{}
+	for _, o := range g.held {
+		if o.start >= 0 && strings.EqualFold(o.profile.Name, p.Name) {
+			held[o.start]++
+		}
+	}
+	for _, s := range inst.starts {
+		if held[s] > 0 && held[s] < inst.share {
+			return s, true
+		}
+	}
+	return 0, false
+}
+
 // migStart finds where the GPU's manager starts one more instance of p; ok is false if nothing is free.
 // An instance never moves once it runs. Slices that do not overlap never add up to more compute than the card has.
 func migStart(g *GPU, p Profile, policy Policy) (start, size int, ok bool) {
@@ -50,6 +70,9 @@ func migStart(g *GPU, p Profile, policy Policy) (start, size int, ok bool) {
 				return 0, 0, false
 			}
 		}
+	}
+	if s, shared := joins(g, p, inst); shared {
+		return s, inst.size, true
 	}
 	used := occupied(g, n)
 	var starts []int

@@ -115,24 +115,86 @@ func TestMaximaPerProfile(t *testing.T) {
 		"nvidia_a30-1-6c": 4, "nvidia_a30-2-12c": 2, "grid_a100-10c": 4, "grid_a100-5c": 8, "nvidia_l40s-8c": 6, "nvidia_h100-80c": 1,
 	} {
 		for _, policy := range []Policy{Hopper, Ampere} {
-			p, err := Parse(name)
-			if err != nil || !Known(p) {
-				t.Fatalf("%s: %v, known %v", name, err, Known(p))
-			}
-			mode := SameSize
-			if p.MIGBacked {
-				mode = MIG
-			}
-			h := Host{Policy: policy, GPUs: []*GPU{{GB: 80, Mode: mode, Profiles: []string{name}}}}
-			n := 0
-			for h.Place(fmt.Sprint("vm-", n), []Request{{Profile: p}}) {
-				n++
-			}
+			n := fits(t, name, policy)
 			if n != want {
 				t.Errorf("%s under %s: %d fit, want %d", name, policy, n, want)
 			}
 		}
 	}
+}
+
+// published is NVIDIA's own list, cards with the same list together: vgpu-device-manager, examples/config-example.yaml.
+var published = map[string]string{
+	"a10 l2 l4 rtx6000p rtxa5000 rtxa5500": "4c:6 6c:4 8c:3 12c:2 24c:1",
+	"a100 a100x a800":                      "4c:10 5c:8 8c:5 10c:4 20c:2 40c:1 1-5cme:1 1-5c:7 1-10c:4 2-10c:3 3-20c:2 4-20c:1 7-40c:1",
+	"a100d a100dx a800d a800dx":            "4c:20 8c:10 10c:8 16c:5 20c:4 40c:2 80c:1 1-10cme:1 1-10c:7 1-20c:4 2-20c:3 3-40c:2 4-40c:1 7-80c:1",
+	"a16 a2 t4 v100 v100l v100x":           "4c:4 8c:2 16c:1",
+	"a30":                                  "4c:6 6c:4 8c:3 12c:2 24c:1 1-6cme:1 1-6c:4 2-12cme:1 2-12c:2 4-24c:1",
+	"a40 l20 l40 l40s rtx5880-ada rtx6000-ada rtxa6000": "4c:12 6c:8 8c:6 12c:4 16c:3 24c:2 48c:1",
+	"b200x":                          "180c:1 1-23cme:1 1-23c:7 1-45c:4 2-45c:3 3-90c:2 4-90c:1 7-180c:1",
+	"b300x":                          "269c:1 1-34cme:1 1-34c:7 1-67c:4 2-67c:3 3-135c:2 4-135c:1 7-269c:1",
+	"dc":                             "8c:12 12c:8 16c:6 24c:4 32c:3 48c:2 96c:1 1-8c:12 1-12c:8 1-24c:4 2-12c:8 2-16c:6 2-24c:4 2-48c:2 4-24c:4 4-32c:3 4-48c:2 4-96c:1",
+	"gb200":                          "189c:1 1-24cme:1 1-24c:7 1-47c:4 2-47c:3 3-95c:2 4-95c:1 7-189c:1",
+	"gh200":                          "96c:1 1-12cme:1 1-12c:7 1-24c:4 2-24c:3 3-48c:2 4-48c:1 7-96c:1",
+	"gh200l":                         "144c:1 1-18cme:1 1-18c:7 1-36c:4 2-36c:3 3-72c:2 4-72c:1 7-144c:1",
+	"h100 h100xm h800 h800xm":        "4c:20 5c:16 8c:10 10c:8 16c:5 20c:4 40c:2 80c:1 1-10cme:1 1-10c:7 1-20c:4 2-20c:3 3-40c:2 4-40c:1 7-80c:1",
+	"h100l h100xl h800l":             "4c:23 6c:15 11c:8 15c:6 23c:4 47c:2 94c:1 1-12cme:1 1-12c:7 1-24c:4 2-24c:3 3-47c:2 4-47c:1 7-94c:1",
+	"h100xs":                         "4c:16 8c:8 16c:4 32c:2 64c:1 1-8cme:1 1-8c:7 1-16c:4 2-16c:3 3-32c:2 4-32c:1 7-64c:1",
+	"h20":                            "4c:24 6c:16 8c:12 12c:8 16c:6 24c:4 32c:3 48c:2 96c:1 1-12cme:1 1-12c:7 1-24c:4 2-24c:3 3-48c:2 4-48c:1 7-96c:1",
+	"h200 h200x h20x":                "4c:32 7c:20 8c:16 14c:10 17c:8 28c:5 35c:4 70c:2 141c:1 1-18cme:1 1-18c:7 1-35c:4 2-35c:3 3-71c:2 4-71c:1 7-141c:1",
+	"rtx5000-ada v100d v100dx v100s": "4c:8 8c:4 16c:2 32c:1",
+	"rtx8000p":                       "4c:8 6c:8 8c:6 12c:4 16c:3 24c:2 48c:1",
+}
+
+func TestEveryPublishedMaximum(t *testing.T) {
+	seen := 0
+	for tokens, list := range published {
+		for _, token := range strings.Fields(tokens) {
+			for _, entry := range strings.Fields(list) {
+				short, most, _ := strings.Cut(entry, ":")
+				name := "nvidia_" + token + "-" + short
+				seen++
+				if got := fmt.Sprint(fits(t, name, Ampere)); got != most {
+					t.Errorf("%s: %s fit on an empty GPU, NVIDIA says %s", name, got, most)
+				}
+			}
+		}
+	}
+	if seen < 300 {
+		t.Errorf("only %d types were looked at", seen)
+	}
+}
+
+func TestTypesThatShareAnInstance(t *testing.T) {
+	names := []string{"nvidia_dc-1-8c", "nvidia_dc-1-24c"}
+	small, _ := Parse(names[0])
+	whole, _ := Parse(names[1])
+	for _, policy := range []Policy{Hopper, Ampere, Adversarial} {
+		h := Host{Policy: policy, GPUs: []*GPU{{GB: 96, Mode: MIG, Profiles: names}}}
+		h.Place("a", []Request{{Profile: small}, {Profile: small}, {Profile: small}, {Profile: small}})
+		if !h.Place("b", []Request{{Profile: whole}, {Profile: whole}}) || h.Place("c", []Request{{Profile: whole}}) {
+			t.Errorf("%s: four vGPUs of a third of a slice take two of four slices: %v", policy, h.GPUs[0].Held())
+		}
+	}
+}
+
+// fits counts how many of a type an empty GPU takes.
+func fits(t *testing.T, name string, policy Policy) int {
+	t.Helper()
+	p, err := Parse(name)
+	if err != nil || !Known(p) {
+		t.Fatalf("%s: %v, known %v", name, err, Known(p))
+	}
+	mode := SameSize
+	if p.MIGBacked {
+		mode = MIG
+	}
+	h := Host{Policy: policy, GPUs: []*GPU{{GB: 96, Mode: mode, Profiles: []string{name}}}}
+	n := 0
+	for h.Place(fmt.Sprint("vm-", n), []Request{{Profile: p}}) {
+		n++
+	}
+	return n
 }
 
 func TestPolicies(t *testing.T) {

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,13 +53,17 @@ func cardDevices(devices []types.BaseVirtualDevice) []*types.VirtualPCIPassthrou
 	return found
 }
 
-// takeCards gives a VM the cards it asks for on a host, or nothing; gpuMu is held.
+// takeCards gives a VM the cards it asks for on a host, or nothing; gpuMu is held. A device that names its card's address
+// chooses before those that take any of a kind, and one with a label before one without.
 func (l *Lab) takeCards(vm string, wanted []*types.VirtualPCIPassthrough, host types.ManagedObjectReference) bool {
+	wanted = slices.Clone(wanted)
+	slices.SortStableFunc(wanted, func(a, b *types.VirtualPCIPassthrough) int { return freedom(a) - freedom(b) })
 	for _, device := range wanted {
 		taken := false
 		for _, c := range l.cards[host] {
 			if c.vm == "" && c.serves(device) {
 				c.vm, taken = vm, true
+				assign(device, c.Address)
 				break
 			}
 		}
@@ -68,6 +73,33 @@ func (l *Lab) takeCards(vm string, wanted []*types.VirtualPCIPassthrough, host t
 		}
 	}
 	return true
+}
+
+// freedom orders devices by how much choice they leave.
+func freedom(device *types.VirtualPCIPassthrough) int {
+	switch b := device.Backing.(type) {
+	case *types.VirtualPCIPassthroughDynamicBackingInfo:
+		if b.CustomLabel == "" {
+			return 2
+		}
+		return 1
+	default:
+		return 0
+	}
+}
+
+// assign tells a device which card it has, as vCenter does while the VM is on; "" for none.
+func assign(device *types.VirtualPCIPassthrough, address string) {
+	if b, ok := device.Backing.(*types.VirtualPCIPassthroughDynamicBackingInfo); ok {
+		b.AssignedId = address
+	}
+}
+
+// unassign forgets the cards of devices: their VM is off.
+func unassign(devices []*types.VirtualPCIPassthrough) {
+	for _, device := range devices {
+		assign(device, "")
+	}
 }
 
 // freeCards takes a VM's cards back; gpuMu is held.
@@ -144,12 +176,26 @@ func numberGroups(spec *types.VirtualMachineConfigSpec) {
 	}
 }
 
-// passThrough gives a host its cards and groups.
+const displayClass = 0x0302 // a 3D controller: what a data centre's GPU is on the bus
+
+// passThrough gives a host its cards and groups, and lists them among its PCI devices.
 func (l *Lab) passThrough(host *simulator.HostSystem, spec site.Host) {
 	l.gpuMu.Lock()
 	defer l.gpuMu.Unlock()
+	pci, info := slices.Clone(host.Hardware.PciDevice), slices.Clone(host.Config.PciPassthruInfo)
 	for _, c := range spec.Cards {
-		l.cards[host.Self] = append(l.cards[host.Self], &card{Card: c})
+		own := &card{Card: c}
+		l.cards[host.Self] = append(l.cards[host.Self], own)
+		vendor, kind := own.ids()
+		pci = append(pci, types.HostPciDevice{
+			Id: c.Address, ClassId: displayClass, VendorId: int16(vendor), DeviceId: int16(kind),
+			VendorName: "NVIDIA Corporation", DeviceName: c.Model,
+		})
+		info = append(info, &types.HostPciPassthruInfo{
+			Id: c.Address, DependentDevice: c.Address, PassthruEnabled: true, PassthruCapable: true, PassthruActive: true,
+			HardwareLabel: c.Label,
+		})
 	}
+	host.Hardware.PciDevice, host.Config.PciPassthruInfo = pci, info
 	l.deviceGroups[host.Self] = spec.DeviceGroups
 }

@@ -41,68 +41,37 @@ func (o *methodsObject) CloneVMTask(ctx *simulator.Context, req *types.CloneVM_T
 	return &methods.CloneVM_TaskBody{Res: &types.CloneVM_TaskResponse{Returnval: ref}}
 }
 
+// origin is what a clone takes over from its source.
+type origin struct {
+	spec     types.VirtualMachineConfigSpec
+	template bool
+	pool     *types.ManagedObjectReference
+	vmx      object.DatastorePath
+}
+
 func (l *Lab) clone(ctx *simulator.Context, req *types.CloneVM_Task) (types.AnyType, *failure) {
-	source := l.vm(req.This)
-	if source == nil {
-		return nil, wrapped(&types.ManagedObjectNotFound{Obj: req.This})
-	}
-	spec := types.VirtualMachineConfigSpec{}
-	var failed *failure
-	var template bool
-	var pool *types.ManagedObjectReference
-	var vmx object.DatastorePath
-	l.reg.WithLock(ctx, source, func() { // the source is only locked while it is read: its clones run side by side
-		template, pool = source.Config.Template, source.ResourcePool
-		vmx.FromString(source.Config.Files.VmPathName)
-		linked := req.Spec.Location.DiskMoveType == string(types.VirtualMachineRelocateDiskMoveOptionsCreateNewChildDiskBacking)
-		if linked && (req.Spec.Snapshot == nil || source.Snapshot == nil) {
-			failed = wrapped(&types.InvalidArgument{InvalidProperty: "spec.snapshot"})
-			return
-		}
-		spec = specOf(source.Config)
-		spec.DeviceChange = copyDevices(source.Config.Hardware.Device, linked)
-	})
+	from, failed := l.originOf(ctx, req)
 	if failed != nil {
 		return nil, failed
 	}
+	spec := &from.spec
 	if failed := checkCustomization(req.Spec.Customization, spec.DeviceChange); failed != nil {
 		return nil, failed
 	}
-	own := types.VirtualMachineConfigSpec{}
-	if req.Spec.Config != nil {
-		own = *req.Spec.Config
-	}
-	overlay(&spec, &own)
-	spec.Name = req.Name
-	spec.ExtraConfig = mergeOptions(spec.ExtraConfig, own.ExtraConfig)
-	for _, changes := range [][]types.BaseVirtualDeviceConfigSpec{req.Spec.Location.DeviceChange, own.DeviceChange} {
-		if spec.DeviceChange, failed = mergeDevices(spec.DeviceChange, changes); failed != nil {
-			return nil, failed
-		}
+	if failed := ask(spec, req); failed != nil {
+		return nil, failed
 	}
 	if ds := req.Spec.Location.Datastore; ds != nil {
-		vmx.Datastore = l.Name(*ds)
+		from.vmx.Datastore = l.Name(*ds)
 	}
-	vmx.Path = req.Name
-	spec.Files = &types.VirtualMachineFileInfo{VmPathName: vmx.String()}
-	at, pinned, failed := l.clonePlace(req, template, pool, &spec)
+	from.vmx.Path = req.Name
+	spec.Files = &types.VirtualMachineFileInfo{VmPathName: from.vmx.String()}
+	at, pinned, failed := l.clonePlace(req, from.template, from.pool, spec)
 	if failed != nil {
 		return nil, failed
 	}
-	from := l.machineOf(req.This)
-	ref, failed := l.create(ctx, &spec, at, func(vm *simulator.VirtualMachine) {
-		m := l.machineOf(vm.Self)
-		m.image, m.pinned, m.customization = from.image, pinned, req.Spec.Customization
-		if m.image != "" && !req.Spec.Template {
-			m.address = l.addrs.take()
-			vm.Guest.ToolsStatus = types.VirtualMachineToolsStatusToolsNotRunning
-			vm.Guest.ToolsVersionStatus2 = string(types.VirtualMachineToolsVersionStatusGuestToolsUnmanaged)
-			vm.Summary.Guest.ToolsStatus = vm.Guest.ToolsStatus
-		}
-		if req.Spec.Template {
-			vm.MarkAsTemplate(&types.MarkAsTemplate{This: vm.Self})
-		}
-	})
+	image := l.machineOf(req.This).image
+	ref, failed := l.create(ctx, spec, at, func(vm *simulator.VirtualMachine) { l.born(vm, req, image, pinned) })
 	if failed != nil {
 		return nil, failed
 	}
@@ -112,6 +81,58 @@ func (l *Lab) clone(ctx *simulator.Context, req *types.CloneVM_Task) (types.AnyT
 		}
 	}
 	return ref, nil
+}
+
+// originOf reads the source, which is only locked meanwhile: its clones run side by side.
+func (l *Lab) originOf(ctx *simulator.Context, req *types.CloneVM_Task) (from origin, failed *failure) {
+	source := l.vm(req.This)
+	if source == nil {
+		return from, wrapped(&types.ManagedObjectNotFound{Obj: req.This})
+	}
+	l.reg.WithLock(ctx, source, func() {
+		from.template, from.pool = source.Config.Template, source.ResourcePool
+		from.vmx.FromString(source.Config.Files.VmPathName)
+		linked := req.Spec.Location.DiskMoveType == string(types.VirtualMachineRelocateDiskMoveOptionsCreateNewChildDiskBacking)
+		if linked && (req.Spec.Snapshot == nil || source.Snapshot == nil) {
+			failed = wrapped(&types.InvalidArgument{InvalidProperty: "spec.snapshot"})
+			return
+		}
+		from.spec = specOf(source.Config)
+		from.spec.DeviceChange = copyDevices(source.Config.Hardware.Device, linked)
+	})
+	return from, failed
+}
+
+// ask lays over a source's hardware what the clone asks for.
+func ask(spec *types.VirtualMachineConfigSpec, req *types.CloneVM_Task) (failed *failure) {
+	own := types.VirtualMachineConfigSpec{}
+	if req.Spec.Config != nil {
+		own = *req.Spec.Config
+	}
+	overlay(spec, &own)
+	spec.Name = req.Name
+	spec.ExtraConfig = mergeOptions(spec.ExtraConfig, own.ExtraConfig)
+	for _, changes := range [][]types.BaseVirtualDeviceConfigSpec{req.Spec.Location.DeviceChange, own.DeviceChange} {
+		if spec.DeviceChange, failed = mergeDevices(spec.DeviceChange, changes); failed != nil {
+			return failed
+		}
+	}
+	return nil
+}
+
+// born gives a new clone its guest's image and address, or makes a template of it.
+func (l *Lab) born(vm *simulator.VirtualMachine, req *types.CloneVM_Task, image string, pinned bool) {
+	m := l.machineOf(vm.Self)
+	m.image, m.pinned, m.customization = image, pinned, req.Spec.Customization
+	if m.image != "" && !req.Spec.Template {
+		m.address = l.addrs.take()
+		vm.Guest.ToolsStatus = types.VirtualMachineToolsStatusToolsNotRunning
+		vm.Guest.ToolsVersionStatus2 = string(types.VirtualMachineToolsVersionStatusGuestToolsUnmanaged)
+		vm.Summary.Guest.ToolsStatus = vm.Guest.ToolsStatus
+	}
+	if req.Spec.Template {
+		vm.MarkAsTemplate(&types.MarkAsTemplate{This: vm.Self})
+	}
 }
 
 // clonePlace decides folder, pool and host of a clone.

@@ -16,15 +16,24 @@ const (
 
 // profilesOf lists the vGPU types among a VM's devices, in the order of their keys.
 func profilesOf(devices []types.BaseVirtualDevice) []string {
-	var names []string
+	names, _ := vgpusOf(devices)
+	return names
+}
+
+// vgpusOf lists the vGPU types among a VM's devices, and for each the number of its device group, from 1 on (0: none).
+func vgpusOf(devices []types.BaseVirtualDevice) (names []string, groups []int) {
 	for _, d := range devices {
 		if p, ok := d.(*types.VirtualPCIPassthrough); ok {
 			if b, ok := p.Backing.(*types.VirtualPCIPassthroughVmiopBackingInfo); ok {
-				names = append(names, b.Vgpu)
+				group := 0
+				if p.DeviceGroupInfo != nil {
+					group = int(p.DeviceGroupInfo.GroupInstanceKey) + 1
+				}
+				names, groups = append(names, b.Vgpu), append(groups, group)
 			}
 		}
 	}
-	return names
+	return names, groups
 }
 
 // assignKeys numbers and labels new vGPU devices as vCenter does, and gives network cards addresses that are unique in

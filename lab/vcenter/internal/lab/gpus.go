@@ -39,12 +39,13 @@ func (l *Lab) offers(ref types.ManagedObjectReference, profiles []string) bool {
 // requests reads the vGPUs that a VM's devices ask for, and where extraConfig pins them.
 func requests(vm *simulator.VirtualMachine) ([]gpu.Request, *failure) {
 	var out []gpu.Request
-	for i, name := range profilesOf(vm.Config.Hardware.Device) {
+	names, groups := vgpusOf(vm.Config.Hardware.Device)
+	for i, name := range names {
 		p, err := gpu.Parse(name)
 		if err != nil {
 			return nil, failf(&types.InvalidDeviceSpec{}, "Invalid vGPU type: %s.", err)
 		}
-		r := gpu.Request{Profile: p}
+		r := gpu.Request{Profile: p, Group: groups[i]}
 		pin := fmt.Sprintf("pciPassthru%d.cfg.gpu-pci-id", i)
 		for _, o := range vm.Config.ExtraConfig {
 			if v := o.GetOptionValue(); v.Key == pin {
@@ -75,6 +76,7 @@ func (l *Lab) placeGPUs(vm *simulator.VirtualMachine, hosts []types.ManagedObjec
 		}
 		l.freeCards(vm.Self.Value)
 	}
+	unassign(cards)
 	var names, devices []string
 	for _, ref := range hosts {
 		names = append(names, "'"+l.Name(ref)+"'")

@@ -159,6 +159,7 @@ func (l *Lab) powerOff(ctx *simulator.Context, vm *simulator.VirtualMachine, m *
 		}
 	}
 	l.setPower(ctx, vm, poweredOff)
+	ctx.WithLock(vm, func() { unassign(cardDevices(vm.Config.Hardware.Device)) })
 	l.reportGuest(ctx, vm, m, false)
 	l.releaseGPUs(ctx, vm.Self)
 }

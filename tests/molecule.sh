@@ -11,6 +11,7 @@ if [ $# -gt 0 ]; then scenarios=("$@"); else
     done
 fi
 fleet lab up
+mkdir -p build/stages
 passed=0
 failed=()
 finished() { # verdict, name, seconds
@@ -19,10 +20,14 @@ finished() { # verdict, name, seconds
     printf 'molecule %-20s %s in %s s (budget %s s)\n' "$2" "$1" "$3" "${budget:-not set}"
     if [ "$1" = passed ]; then passed=$((passed + 1)); else failed+=("$2"); fi
 }
+why() { # name: the first thing that went wrong, on lines that the summary of `make test` shows
+    sed 's/\x1b\[[0-9;]*m//g' "build/stages/molecule-$1.log" | grep -m 1 -A 14 -E 'fatal: |\[ERROR\]|CRITICAL' | sed "s/^/molecule $1: /" || true
+}
 for name in "${scenarios[@]}"; do
     begun=$SECONDS
-    if molecule test -s "$name"; then verdict=passed; else verdict=FAILED; fi
+    if molecule test -s "$name" 2>&1 | tee "build/stages/molecule-$name.log"; then verdict=passed; else verdict=FAILED; fi
     finished $verdict "$name" $((SECONDS - begun))
+    [ $verdict = passed ] || why "$name"
 done
 
 # The VMs that scenarios of single roles share go with the last of them; then no fleet of the scenarios has a member left.

@@ -46,7 +46,7 @@ fi
 
 echo
 for name in unit integration molecule; do
-    grep -E '(passed|failed|error).*( in [0-9.]+s|, [0-9]+ failed)|^molecule ' "build/stages/$name.log" | sed 's/=//g; s/^ *//'
+    grep -E '(passed|failed|error).*( in [0-9.]+s|, [0-9]+ failed)|^molecule |^(FAILED|ERROR) ' "build/stages/$name.log" | sed 's/=//g; s/^ *//'
 done
 printf 'all stages: %s s\n' "$SECONDS"
 if [ ${#failed[@]} -gt 0 ]; then

@@ -69,6 +69,12 @@ options:
     description: Seconds that an admitted server has for its first good health check.
     type: float
     default: 60
+  fresh:
+    description:
+      - Names of servers that were started a moment ago. Where nothing changes for them, they too have O(ready_timeout) for a good check.
+    type: list
+    elements: str
+    default: []
   drain_timeout:
     description: Seconds that running requests and streams have to end.
     type: float
@@ -135,6 +141,11 @@ not_admitted:
   description: Servers that got no good health check in time, and why. They have no traffic.
   returned: always
   type: dict
+unreached:
+  description: Servers that are to be present, are there, and pass no health check, and what the check says.
+  returned: always
+  type: dict
+  sample: {triton-02: "triton_grpc: L4TOUT"}
 not_drained:
   description: Servers that still had requests when the time was up, and how many.
   returned: always
@@ -155,7 +166,7 @@ import tempfile
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fleet.errors import FleetError
 from ansible.module_utils.fleet.haproxy.runtime import Runtime
-from ansible.module_utils.fleet.haproxy.servers import Backend, Wanted, apply, plan, settle
+from ansible.module_utils.fleet.haproxy.servers import PRESENT, Backend, Wanted, apply, await_healthy, plan, settle
 
 
 def spec():
@@ -184,6 +195,7 @@ def spec():
         "exact": {"type": "bool", "default": False},
         "keep": {"type": "list", "elements": "str", "default": []},
         "ready_timeout": {"type": "float", "default": 60},
+        "fresh": {"type": "list", "elements": "str", "default": []},
         "drain_timeout": {"type": "float", "default": 300},
         "force": {"type": "bool", "default": False},
         "strict": {"type": "bool", "default": True},
@@ -219,7 +231,6 @@ def run(module):
         "not_drained": {},
         "version": runtime.info().version,
     }
-    after = before
     if steps and not module.check_mode:
         outcome = apply(
             runtime,
@@ -228,10 +239,18 @@ def run(module):
             drain_timeout=p["drain_timeout"],
             force=p["force"],
         )
-        after = [server for server in runtime.servers() if server.backend in names]
         result.update(not_admitted=outcome.not_admitted, not_drained=outcome.not_drained)
         if p["state_file"]:
             write_state(runtime, p["state_file"])
+    present = {server.name for server in wanted if server.state == PRESENT}
+    waited = result["not_admitted"].keys()
+    awaited = set() if module.check_mode else present.intersection(p["fresh"]).difference(waited)
+    after = [server for server in await_healthy(runtime, awaited, p["ready_timeout"]) if server.backend in names]
+    result["unreached"] = {
+        s.name: f"{s.backend}: {' '.join((s.health, s.health_text)).strip() or 'no health check ran'}"
+        for s in after
+        if s.name in present and not s.healthy
+    }
     result["servers"] = [
         {key: getattr(s, key) for key in ("backend", "name", "address", "port", "status", "health", "sessions")} for s in after
     ]

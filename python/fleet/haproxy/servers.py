@@ -16,7 +16,7 @@ from ..errors import GuestError, UsageError  # noqa: TID252  this part is shippe
 from .runtime import NAME, Runtime, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
 PRESENT = "present"
 DRAINED = "drained"
@@ -263,6 +263,23 @@ def _delete(
             raise refused
         if left:
             sleep(0.5)
+
+
+def await_healthy(
+    runtime: Runtime,
+    names: Collection[str],
+    timeout: float,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[Server]:
+    """Give the servers that are named ``timeout`` seconds to pass their health checks; returns all servers as they are then."""
+    deadline = clock() + timeout
+    while True:
+        found = runtime.servers()
+        if clock() >= deadline or all(server.healthy for server in found if server.name in names):
+            return found
+        sleep(0.2)
 
 
 def settle(

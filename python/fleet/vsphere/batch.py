@@ -8,17 +8,18 @@ from fleet.errors import FleetError
 from fleet.model import KEY_PREFIX
 from fleet.vsphere.api import vim
 from fleet.vsphere.collect import moid, read_some
-from fleet.vsphere.tasks import Job, Outcome, run_tasks
+from fleet.vsphere.tasks import Job, Outcome, run_tasks, running, wait_tasks
 from fleet.vsphere.watch import wait_power
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from fleet.vsphere.session import Session
     from fleet.vsphere.tasks import Progress
 
 IN_FLIGHT = 32  # power, destroy and reconfigure tasks together; vCenter queues above 640
 _ON, _OFF = "poweredOn", "poweredOff"
+_POWER_TASKS = ("VirtualMachine.powerOn", "VirtualMachine.powerOff")
 
 
 def power_on_all(
@@ -211,6 +212,7 @@ def _to_power(
     lanes: Mapping[str, str],
     on_progress: Progress | None,
 ) -> dict[str, Outcome]:
+    _await_earlier(session, vms.values(), timeout)
     powers = _powers(session, vms)
     todo = {name: one for name, one in vms.items() if powers.get(name) != wanted}
     ended = _run(session, todo, start, what, timeout, limit, lanes, on_progress)
@@ -219,6 +221,13 @@ def _to_power(
         if power == wanted:  # somebody else, or a task of an earlier run, did it meanwhile
             ended[name] = Outcome(moid=vms[name])
     return {name: ended.get(name, Outcome(moid=vms[name])) for name in vms}
+
+
+def _await_earlier(session: Session, vms: Iterable[str], timeout: float) -> None:
+    """Let power tasks end that a killed run left behind: until then a VM reads as it was before them."""
+    left = running(session, _POWER_TASKS, set(vms))
+    if left:
+        wait_tasks(session, left, timeout=timeout, what="power task of an earlier run")
 
 
 def _run(

@@ -10,9 +10,9 @@ from fleet.errors import SiteError, VSphereError
 from fleet.gpu.attach import DeviceGroup, FixedDevice, device_options, difference, wanted_devices
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import NOTHING_TOLD, HostDevices, device_changes, present_devices, read_host_devices
-from fleet.vsphere.collect import moid, read_all, read_listed, read_some
+from fleet.vsphere.collect import moid, read_all, read_some
 from fleet.vsphere.customize import linux_prep
-from fleet.vsphere.tasks import Job, Outcome, run_tasks
+from fleet.vsphere.tasks import Job, Outcome, run_tasks, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -216,17 +216,7 @@ def running_clones(session: Session, sources: Iterable[str]) -> dict[str, Any]:
     Returns:
         The tasks by moid, for ``wait_tasks``. vCenter does not tell what a running clone will be called.
     """
-    wanted = set(sources)
-    paths = ("info.state", "info.descriptionId", "info.entity")
-    manager = session.content.taskManager
-    found = read_listed(session, manager, "recentTask", vim.Task, paths, tried="read vCenter's recent tasks")
-    return {
-        str(moid(task)): task
-        for task, values in found
-        if values.get("info.state") in ("queued", "running")
-        and str(values.get("info.descriptionId", "")) in ("VirtualMachine.clone", "Folder.createVm")
-        and moid(values.get("info.entity")) in wanted
-    }
+    return running(session, ("VirtualMachine.clone", "Folder.createVm"), set(sources))
 
 
 def _templates(session: Session, moids: Iterable[str]) -> dict[str, TemplateFacts]:

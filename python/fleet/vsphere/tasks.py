@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.errors import FleetError, VSphereError, WaitError
 from fleet.vsphere.api import vim
-from fleet.vsphere.collect import moid
+from fleet.vsphere.collect import moid, read_listed
 from fleet.vsphere.faults import translate
 from fleet.vsphere.updates import Updates
 from fleet.wait import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from fleet.vsphere.collect import Properties
     from fleet.vsphere.session import Session
@@ -60,6 +60,29 @@ class Job:
     key: str
     start: Callable[[], Any]
     lane: str | None = None
+
+
+def running(session: Session, kinds: Collection[str], entities: Collection[str]) -> dict[str, Any]:
+    """Tasks that have not ended, begun by anybody: what a killed run left behind. One round trip.
+
+    Args:
+        session: the session.
+        kinds: their descriptionIds: ``VirtualMachine.powerOn``.
+        entities: moids of the objects that they work on.
+
+    Returns:
+        The tasks by moid, for :func:`wait_tasks`.
+    """
+    paths = ("info.state", "info.descriptionId", "info.entity")
+    manager = session.content.taskManager
+    found = read_listed(session, manager, "recentTask", vim.Task, paths, tried="read vCenter's recent tasks")
+    return {
+        str(moid(task)): task
+        for task, values in found
+        if values.get("info.state") in ("queued", "running")
+        and str(values.get("info.descriptionId", "")) in kinds
+        and moid(values.get("info.entity")) in entities
+    }
 
 
 def wait_tasks(

@@ -174,6 +174,17 @@ class TestPower:
         desk.good(batch.power_off_all(desk.session, vms, guest_seconds=10))
         assert desk.members()["demo-001"].power == "poweredOff"
 
+    @pytest.mark.parametrize("change", [batch.power_off_all, batch.destroy_all])
+    def test_a_power_on_that_a_killed_run_left_behind_is_waited_for(self, desk, change):
+        vms, mark = desk.clone("demo-001"), desk.control.last()
+        desk.control.delay(1.5, method="PowerOnVM_Task", task=True)
+        assert isinstance(batch.power_on_all(desk.session, vms, timeout=0.3)["demo-001"].error, WaitError)
+        assert desk.members()["demo-001"].power == "poweredOff", "not yet"
+        desk.good(change(desk.session, vms, timeout=20))
+        assert [vm.power for vm in desk.members().values()] in ([], ["poweredOff"])
+        power = [call.method for call in desk.control.calls(mark, writes=True) if call.method.startswith("Power")]
+        assert power == ["PowerOnVM_Task", "PowerOffVM_Task"]
+
     def test_one_that_fails_leaves_the_others_alone(self, desk):
         vms = desk.clone("demo-001", "demo-002")
         desk.control.fail("HostNotConnected", method="PowerOnVM_Task", target="demo-001", message="The host is gone.", task=True)

@@ -4,7 +4,7 @@ import pytest
 
 from fleet.errors import GuestError, UsageError
 from fleet.haproxy.runtime import Runtime, Server, endpoint, merge, parse_info, parse_stat, parse_state
-from fleet.haproxy.servers import ABSENT, DRAINED, Backend, Wanted, apply, plan, settle
+from fleet.haproxy.servers import ABSENT, DRAINED, Backend, Wanted, apply, await_healthy, plan, settle
 from fleet.haproxy.version import parse_version, problem
 
 GRPC = Backend("triton_grpc", 8001, "proto h2 check port 8000 check-proto h1")
@@ -177,6 +177,24 @@ def test_a_server_without_a_good_check_stays_out() -> None:
     assert list(outcome.not_admitted) == ["a"]
     assert "L4CON" in outcome.not_admitted["a"]
     assert not any("ready" in line for line in haproxy.log)
+
+
+def test_fresh_servers_are_given_time_and_nobody_else_is_waited_for() -> None:
+    haproxy = Double(server(GRPC, "b"))
+    haproxy.healthy_after = 100.0
+    haproxy.ask("add server triton_grpc/a 10.0.0.1:8001")
+
+    def health(seconds: float, *names: str) -> dict[str, bool]:
+        def sleep(pause: float) -> None:
+            haproxy.now += pause
+
+        found = await_healthy(haproxy, names, seconds, clock=lambda: haproxy.now, sleep=sleep)
+        return {one.name: one.healthy for one in found}
+
+    assert health(5.0, "b") == {"a": False, "b": True}
+    assert haproxy.now == 0.0
+    assert health(5.0, "a", "b") == {"a": False, "b": True}
+    assert haproxy.now == pytest.approx(5.0, abs=0.21)
 
 
 def test_out_of_traffic_drain_wait_maintenance_delete_again() -> None:

@@ -1,0 +1,34 @@
+"""Whose fault it is that a balancer does not reach a server that answers."""
+
+from __future__ import annotations
+
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+FILE = Path(__file__).resolve().parents[3] / "plugins" / "filter" / "fleet_unreached.py"
+
+
+@pytest.fixture(scope="module")
+def unreached():
+    spec = spec_from_file_location(FILE.stem, FILE)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.FilterModule().filters()["fleet_unreached"]
+
+
+def test_a_server_that_nobody_reaches_is_to_blame(unreached):
+    told = unreached({"lb-1": {"a": "grpc: L4TOUT"}, "lb-2": {"a": "grpc: L4CON refused"}}, ["a", "b"])
+    assert told == {"a": "it answers, and no balancer reaches it (lb-1: grpc: L4TOUT; lb-2: grpc: L4CON refused)"}
+
+
+def test_a_balancer_is_where_another_reaches_it(unreached):
+    told = unreached({"lb-1": {}, "lb-2": {"a": "L4TOUT", "b": "L4TOUT"}, "lb-3": {}}, ["a", "b"])
+    said = [f"it does not reach {name} (L4TOUT), which answers lb-1 and lb-3" for name in "ab"]
+    assert told == {"lb-2": "; ".join(said)}
+
+
+@pytest.mark.parametrize("balancers", [{}, {"lb-1": {}}, {"lb-1": {"old": "L4CON"}}])
+def test_nobody_is_without_balancers_and_for_servers_that_are_not_asked_about(unreached, balancers):
+    assert unreached(balancers, ["a"]) == {}

@@ -247,7 +247,7 @@ def run(module):
     awaited = set() if module.check_mode else present.intersection(p["fresh"]).difference(waited)
     after = [server for server in await_healthy(runtime, awaited, p["ready_timeout"]) if server.backend in names]
     result["unreached"] = {
-        s.name: f"{s.backend}: {' '.join((s.health, s.health_text)).strip() or 'no health check ran'}"
+        s.name: f"{s.backend}: {f'{s.health} {s.health_text}'.strip() or 'no health check ran'}"
         for s in after
         if s.name in present and not s.healthy
     }

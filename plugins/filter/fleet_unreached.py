@@ -43,7 +43,7 @@ def fleet_unreached(balancers: dict, servers: list) -> dict:
             continue
         if len(without) == len(balancers):
             said = "; ".join(f"{name}: {why}" for name, why in without.items())
-            reasons[server] = [f"it answers, and no balancer reaches it ({said})"]
+            reasons[server] = [f"it answers, and no balancer's health check reaches it ({said})"]
             continue
         others = " and ".join(sorted(balancers.keys() - without.keys()))
         for name, why in without.items():

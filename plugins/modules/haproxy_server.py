@@ -145,7 +145,7 @@ unreached:
   description: Servers that are to be present, are there, and pass no health check, and what the check says.
   returned: always
   type: dict
-  sample: {triton-02: "triton_grpc: L4TOUT"}
+  sample: {triton-02: L4TOUT}
 not_drained:
   description: Servers that still had requests when the time was up, and how many.
   returned: always
@@ -247,7 +247,7 @@ def run(module):
     awaited = set() if module.check_mode else present.intersection(p["fresh"]).difference(waited)
     after = [server for server in await_healthy(runtime, awaited, p["ready_timeout"]) if server.backend in names]
     result["unreached"] = {
-        s.name: f"{s.backend}: {f'{s.health} {s.health_text}'.strip() or 'no health check ran'}"
+        s.name: f"{s.health.lstrip('* ')} {s.health_text}".strip() or "no health check ran"
         for s in after
         if s.name in present and not s.healthy
     }

@@ -19,8 +19,8 @@ def unreached():
 
 
 def test_a_server_that_nobody_reaches_is_to_blame(unreached):
-    told = unreached({"lb-1": {"a": "grpc: L4TOUT"}, "lb-2": {"a": "grpc: L4CON refused"}}, ["a", "b"])
-    assert told == {"a": "it answers, and no balancer reaches it (lb-1: grpc: L4TOUT; lb-2: grpc: L4CON refused)"}
+    told = unreached({"lb-1": {"a": "L4TOUT"}, "lb-2": {"a": "L4CON refused"}}, ["a", "b"])
+    assert told == {"a": "it answers, and no balancer's health check reaches it (lb-1: L4TOUT; lb-2: L4CON refused)"}
 
 
 def test_a_balancer_is_where_another_reaches_it(unreached):

@@ -148,7 +148,7 @@ class Controller:
             raise LeaseError(f"The record of fleet {self.spec.name} is gone, and its lease with it: this run stops here.")
         records.update_record(self.session, vm, checked)
 
-    def write_keys(self, writes: Mapping[str, Mapping[str, str | None]]) -> None:
+    def write_keys(self, writes: Sequence[tuple[Member, Mapping[str, str | None]]]) -> None:
         """Write ``fleet.*`` keys (without prefix) of many members in one batch; ``None`` removes a key.
 
         Raises:
@@ -157,7 +157,7 @@ class Controller:
         if not writes:
             return
         self.require_lease()
-        outcomes = batch.reconfigure_keys(self.session, {moid: (keys, None) for moid, keys in writes.items()})
+        outcomes = batch.reconfigure_keys(self.session, {member.name: (member.vm.moid, keys, None) for member, keys in writes})
         for outcome in outcomes.values():
             if outcome.error is not None:
                 raise outcome.error
@@ -174,16 +174,15 @@ class Controller:
         if unknown:
             raise FleetError(f"No member of fleet {self.spec.name} is called {', '.join(unknown)}: nothing was marked.")
         shortened = {name: (state, brief(reason)) for name, (state, reason) in states.items()}
-        writes = {
-            members[name].vm.moid: {"state": state, "reason": reason}
+        writes: list[tuple[Member, Mapping[str, str | None]]] = [
+            (members[name], {"state": state, "reason": reason})
             for name, (state, reason) in shortened.items()
             if (members[name].vm.keys.get("state"), members[name].vm.keys.get("reason")) != (state, reason)
-        }
+        ]
         if not check:
             self.write_keys(writes)
             self.close_requests()
-        changed = {members[name].vm.moid: name for name in states}
-        return sorted(changed[moid] for moid in writes)
+        return sorted(member.name for member, _ in writes)
 
     def close_requests(self) -> bool:
         """Close the record's open additions that the ready servers fulfil; returns whether there were any."""

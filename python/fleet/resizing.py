@@ -93,7 +93,7 @@ def restore(controller: Controller, name: str, *, ssh_args: str = "") -> dict[st
     """
     member = _member(controller, name)
     was = holding.was_of(member)
-    controller.write_keys({member.vm.moid: {GPUS: holding.kept_key(was.profiles, controller.spec)}})
+    controller.write_keys([(member, {GPUS: holding.kept_key(was.profiles, controller.spec)})])
     report = _bring_to(controller, member, was.profiles, was.host, Terms(allow_possible=True), ssh_args)
     return _answer(controller, name, report)
 
@@ -105,7 +105,7 @@ def finish(controller: Controller, name: str, state: str, reason: str | None) ->
     wanted = {"state": state, **closed}
     if all(member.vm.keys.get(key) == value for key, value in wanted.items()):
         return {"changed": False}
-    controller.write_keys({member.vm.moid: wanted})
+    controller.write_keys([(member, wanted)])
     return {"changed": True}
 
 
@@ -120,7 +120,7 @@ def _mark(controller: Controller, one: Resize) -> None:
     if one.fits_already and one.member.state != "ready":
         keys["state"], keys["reason"] = one.member.state, one.member.reason or None
     if any(one.member.vm.keys.get(key) != value for key, value in keys.items()):
-        controller.write_keys({one.member.vm.moid: keys})
+        controller.write_keys([(one.member, keys)])
 
 
 def _bring_to(

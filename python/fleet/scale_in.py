@@ -20,7 +20,7 @@ def drain(controller: Controller, plan: Plan) -> Report:
     report = Report(changed=plan.target != plan.target_was)
     controller.write_record(plan.record)
     fresh = [m for m in plan.drain if m.vm.keys.get("state") != "draining"]
-    controller.write_keys({m.vm.moid: {"state": "draining", "reason": None} for m in fresh})
+    controller.write_keys([(member, {"state": "draining", "reason": None}) for member in fresh])
     report.changed = report.changed or bool(fresh)
     return report
 

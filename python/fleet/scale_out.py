@@ -177,7 +177,7 @@ def await_addresses(controller: Controller, names: set[str], report: Report) -> 
 def _settle(controller: Controller, plan: Plan, names: set[str], report: Report) -> None:
     """Write each touched member's state, ``configuring`` or ``quarantined`` with the reason; tell where servers stand."""
     planned = {creation.name: creation for creation in plan.create if creation.gpus}
-    writes: dict[str, Mapping[str, str | None]] = {}
+    writes: list[tuple[Member, Mapping[str, str | None]]] = []
     for member in controller.observe().state.members:
         if not member.confirmed or member.name not in names:
             continue
@@ -186,7 +186,7 @@ def _settle(controller: Controller, plan: Plan, names: set[str], report: Report)
         failure = report.failures.get(member.name)
         wanted = ("quarantined", brief(failure)) if failure else ("configuring", None)
         if (member.vm.keys.get("state"), member.vm.keys.get("reason")) != wanted:
-            writes[member.vm.moid] = {"state": wanted[0], "reason": wanted[1]}
+            writes.append((member, {"state": wanted[0], "reason": wanted[1]}))
     controller.write_keys(writes)
 
 

@@ -19,13 +19,13 @@ def first_contact(controller: Controller, names: set[str], boot: FirstBoot, repo
     limit = controller.limits.ssh
     members = {str(m.address): m for m in controller.observe().members_named(names) if m.address}
     keys, told = scan_host_keys(members, timeout=limit, ssh_args=boot.ssh_args) if members else ({}, {})
-    writes: dict[str, Mapping[str, str | None]] = {}
+    writes: list[tuple[Member, Mapping[str, str | None]]] = []
     for address, member in members.items():
         if address not in keys:
             by = f" by way of {boot.ssh_args} ({told.get(address, 'no answer')})" if boot.ssh_args else ""
             report.failures[member.name] = f"its SSH server at {address} did not answer within {limit:.0f} s{by}"
         elif not member.vm.keys.get("hostkey"):
-            writes[member.vm.moid] = {"hostkey": keys[address]}
+            writes.append((member, {"hostkey": keys[address]}))
         elif member.vm.keys["hostkey"] != keys[address]:
             report.failures[member.name] = _changed(member)
     controller.write_keys(writes)
@@ -42,7 +42,7 @@ def distrust(controller: Controller, observed: Observation, boot: FirstBoot) -> 
     changed = [
         member for address, member in known.items() if keys.get(address, member.vm.keys["hostkey"]) != member.vm.keys["hostkey"]
     ]
-    controller.write_keys({m.vm.moid: {"state": "quarantined", "reason": _changed(m)} for m in changed})
+    controller.write_keys([(member, {"state": "quarantined", "reason": _changed(member)}) for member in changed])
     return [m.name for m in changed]
 
 

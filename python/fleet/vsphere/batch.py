@@ -151,7 +151,7 @@ def destroy_all(
 
 def reconfigure_keys(
     session: Session,
-    writes: Mapping[str, tuple[Mapping[str, str | None], str | None]],
+    writes: Mapping[str, tuple[str, Mapping[str, str | None], str | None]],
     *,
     timeout: float = 120.0,
     limit: int = IN_FLIGHT,
@@ -160,20 +160,20 @@ def reconfigure_keys(
 
     Args:
         session: the session.
-        writes: for each moid its keys without prefix (``None`` removes one) and the changeVersion that must still hold
-            (``None``: whatever it is by now).
+        writes: for each VM's name its moid, its keys without prefix (``None`` removes one) and the changeVersion that must still
+            hold (``None``: whatever it is by now).
         timeout: seconds for all of them together.
         limit: tasks in flight together.
 
     Returns:
-        The outcome by moid; a changeVersion that does not hold any more is a ``ConflictError``, and nothing was written.
+        The outcome by name; a changeVersion that does not hold any more is a ``ConflictError``, and nothing was written.
     """
+    specs = {one: keys_spec(keys, version) for one, keys, version in writes.values()}
 
     def start(vm: Any) -> Any:
-        keys, version = writes[str(moid(vm))]
-        return vm.ReconfigVM_Task(keys_spec(keys, version))
+        return vm.ReconfigVM_Task(specs[str(moid(vm))])
 
-    return _run(session, {one: one for one in writes}, start, "reconfigure", timeout, limit, {}, None)
+    return _run(session, {name: one for name, (one, _, _) in writes.items()}, start, "reconfigure", timeout, limit, {}, None)
 
 
 def write_options(

@@ -131,19 +131,19 @@ def update_record(
         ConflictError: all attempts were lost.
         FleetError: the record is gone or cannot be understood; it is left as it is.
     """
-    one = vm if isinstance(vm, str) else vm.moid
+    one, name = (vm, vm) if isinstance(vm, str) else (vm.moid, vm.name)
     for attempt in range(attempts):
         now, version = read_record(session, one)
         wanted = change(now)
         if wanted == now:
             return now
-        outcome = reconfigure_keys(session, {one: ({RECORD_KEY: format_record(wanted)}, version)})[one]
+        (outcome,) = reconfigure_keys(session, {name: (one, {RECORD_KEY: format_record(wanted)}, version)}).values()
         if outcome.error is None:
             return wanted
         if not isinstance(outcome.error, ConflictError):
             raise outcome.error
         sleep(random.uniform(0.0, min(0.02 * 2 ** min(attempt, 5), 0.5)))  # noqa: S311  spreads writers, hides nothing
     raise ConflictError(
-        f"The fleet's record ({one}) could not be changed: {attempts} times in a row somebody else was first. Try again.",
+        f"The fleet's record ({name}) could not be changed: {attempts} times in a row somebody else was first. Try again.",
         fault="ConcurrentAccess",
     )

@@ -111,12 +111,12 @@ def test_an_ended_lease_is_waited_for_with_a_countdown(site):
 
 def test_a_broken_lease_stops_the_old_run_before_its_next_writes(site):
     site.grown()
-    member = site.members()["demo-001"].vm.moid
+    member = site.members()["demo-001"]
     with site.hold() as controller:
         assert claims.end(str(site.file), "demo")
         mark = site.control.last()
         with pytest.raises(LeaseError, match="fleet lease break"):
-            controller.write_keys({member: {"state": "draining"}})
+            controller.write_keys([(member, {"state": "draining"})])
     assert site.writes(mark) == []
     with site.hold() as controller:
         claims.end(str(site.file), "demo")

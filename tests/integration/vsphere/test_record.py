@@ -53,7 +53,7 @@ def test_what_changes_nothing_is_not_written(desk, kept):
 
 def test_fields_of_a_newer_version_are_kept(desk, kept):
     text = '{"version":1,"target":4,"highest":4,"requests":[],"lease":{"owner":"x"},"colour":"red"}'
-    desk.good(batch.reconfigure_keys(desk.session, {kept: ({"record": text}, None)}))
+    desk.good(batch.reconfigure_keys(desk.session, {"r": (kept, {"record": text}, None)}))
     record.update_record(desk.session, kept, more())
     now, _ = record.read_record(desk.session, kept)
     assert (now.target, now.lease, now.extra) == (5, {"owner": "x"}, {"colour": "red"})
@@ -107,7 +107,7 @@ def test_of_two_who_make_it_one_is_told(desk, kept):
 
 @pytest.mark.parametrize("content", ["", "not json", "[]", '{"version":2,"target":1}', '{"version":1,"target":"many"}'])
 def test_what_is_not_understood_is_left_alone(desk, kept, content):
-    desk.good(batch.reconfigure_keys(desk.session, {kept: ({"record": content or None}, None)}))
+    desk.good(batch.reconfigure_keys(desk.session, {"r": (kept, {"record": content or None}, None)}))
     mark = desk.control.last()
     with pytest.raises(FleetError, match=r"demo-state.* left as it is"):
         record.update_record(desk.session, kept, more())
@@ -134,12 +134,16 @@ def test_a_datastore_that_is_not_there(desk):
 
 def test_keys_of_many_at_once(desk):
     vms = desk.clone("demo-001", "demo-002", "demo-003")
-    desk.good(batch.reconfigure_keys(desk.session, {moid: ({"state": "ready", "reason": "x"}, None) for moid in vms.values()}))
+    ready = {name: (moid, {"state": "ready", "reason": "x"}, None) for name, moid in vms.items()}
+    desk.good(batch.reconfigure_keys(desk.session, ready))
     assert {vm.keys["state"] for vm in desk.members().values()} == {"ready"}
+    desk.control.fail("NoPermission", method="ReconfigVM_Task", target="demo-002")
+    refused = batch.reconfigure_keys(desk.session, ready)["demo-002"].error
+    assert str(refused).startswith("reconfigure demo-002: NoPermission: ")
     version = desk.members()["demo-001"].change_version
-    writes = {moid: ({"reason": None, "state": "draining"}, version) for moid in vms.values()}
+    writes = {name: (moid, {"reason": None, "state": "draining"}, version) for name, moid in vms.items()}
     outcomes = batch.reconfigure_keys(desk.session, writes)
-    lost = [name for name, moid in vms.items() if isinstance(outcomes[moid].error, ConflictError)]
+    lost = [name for name in vms if isinstance(outcomes[name].error, ConflictError)]
     assert lost == ["demo-002", "demo-003"]
     states = {name: (vm.keys["state"], vm.keys.get("reason")) for name, vm in desk.members().items()}
     assert states == {"demo-001": ("draining", None), "demo-002": ("ready", "x"), "demo-003": ("ready", "x")}

@@ -119,7 +119,7 @@ def test_writes_survive_a_lost_session(desk, method):
     desk.power_on(vms)
     folder = find.find_folder(desk.session, None, desk.spec.folder)
     kept = record.create_record(desk.session, desk.spec, folder, Record(target=1))
-    desk.good(batch.reconfigure_keys(desk.session, {vms["demo-001"]: ({"state": "ready"}, None)}))
+    desk.good(batch.reconfigure_keys(desk.session, {"demo-001": (vms["demo-001"], {"state": "ready"}, None)}))
     desk.good(batch.destroy_all(desk.session, {**vms, "record": kept}))
     assert desk.members() == {}
 

@@ -13,6 +13,7 @@ vm, host = sys.argv[1:]
 lab = Path(os.environ["LAB"])
 control = Control(**json.loads(lab.read_text(encoding="utf-8"))["control"])
 armed = lab.with_name("squatter.armed")
+control.clear_holds()  # of a run that was killed
 hold = control.hold("before", method="PowerOnVM_Task", target=vm)
 try:
     armed.touch()

@@ -137,9 +137,6 @@ def test_keys_of_many_at_once(desk):
     ready = {name: (moid, {"state": "ready", "reason": "x"}, None) for name, moid in vms.items()}
     desk.good(batch.reconfigure_keys(desk.session, ready))
     assert {vm.keys["state"] for vm in desk.members().values()} == {"ready"}
-    desk.control.fail("NoPermission", method="ReconfigVM_Task", target="demo-002")
-    refused = batch.reconfigure_keys(desk.session, ready)["demo-002"].error
-    assert str(refused).startswith("reconfigure demo-002: NoPermission: ")
     version = desk.members()["demo-001"].change_version
     writes = {name: (moid, {"reason": None, "state": "draining"}, version) for name, moid in vms.items()}
     outcomes = batch.reconfigure_keys(desk.session, writes)
@@ -148,3 +145,12 @@ def test_keys_of_many_at_once(desk):
     states = {name: (vm.keys["state"], vm.keys.get("reason")) for name, vm in desk.members().items()}
     assert states == {"demo-001": ("draining", None), "demo-002": ("ready", "x"), "demo-003": ("ready", "x")}
     assert read.read_vms(desk.session)
+
+
+def test_a_refused_write_names_the_vm(desk):
+    vms = desk.clone("demo-001", "demo-002")
+    desk.control.fail("NoPermission", method="ReconfigVM_Task", target="demo-002")
+    writes = {name: (moid, {"state": "ready"}, None) for name, moid in vms.items()}
+    outcomes = batch.reconfigure_keys(desk.session, writes)
+    assert outcomes["demo-001"].error is None
+    assert str(outcomes["demo-002"].error).startswith("reconfigure demo-002: NoPermission")

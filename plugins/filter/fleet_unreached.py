@@ -5,9 +5,9 @@ DOCUMENTATION = r"""
 name: fleet_unreached
 short_description: Says whose fault it is that a balancer does not reach a server
 description:
-  - A server that no balancer reaches is to blame itself, though it answers on its own machine (a firewall, say).
-  - Where one balancer reaches it and another does not, the latter is to blame.
-  - Servers that are not asked about blame nobody.
+  - A server that answers on its own machine and that no balancer reaches is to blame itself (a firewall, say).
+  - Where one balancer reaches a server and another does not, the latter is to blame.
+  - For a server that no balancer reaches, and of which nobody knows whether it answers, nobody is.
 positional: servers
 options:
   _input:
@@ -15,7 +15,7 @@ options:
     type: dict
     required: true
   servers:
-    description: Names of the servers that are asked about.
+    description: Names of the servers that have just answered on their own machines.
     type: list
     elements: str
     required: true
@@ -37,13 +37,12 @@ _value:
 
 def fleet_unreached(balancers: dict, servers: list) -> dict:
     reasons: dict[str, list[str]] = {}
-    for server in servers:
+    for server in sorted({server for told in balancers.values() for server in told}):
         without = {name: told[server] for name, told in sorted(balancers.items()) if server in told}
-        if not without:
-            continue
         if len(without) == len(balancers):
             said = "; ".join(f"{name}: {why}" for name, why in without.items())
-            reasons[server] = [f"it answers, and no balancer's health check reaches it ({said})"]
+            if server in servers:
+                reasons[server] = [f"it answers, and no balancer's health check reaches it ({said})"]
             continue
         others = " and ".join(sorted(balancers.keys() - without.keys()))
         for name, why in without.items():

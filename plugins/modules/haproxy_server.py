@@ -142,7 +142,7 @@ not_admitted:
   returned: always
   type: dict
 unreached:
-  description: Servers that are to be present, are there, and pass no health check, and what the check says.
+  description: Servers that are to be present, had their time (were changed just now, or are O(fresh)) and pass no health check; what it says.
   returned: always
   type: dict
   sample: {triton-02: L4TOUT}
@@ -243,13 +243,13 @@ def run(module):
         if p["state_file"]:
             write_state(runtime, p["state_file"])
     present = {server.name for server in wanted if server.state == PRESENT}
-    waited = result["not_admitted"].keys()
-    awaited = set() if module.check_mode else present.intersection(p["fresh"]).difference(waited)
+    awaited = set() if module.check_mode else present.intersection(p["fresh"]) - result["not_admitted"].keys()
     after = [server for server in await_healthy(runtime, awaited, p["ready_timeout"]) if server.backend in names]
+    had_time = {step.name for step in steps}.union(p["fresh"])
     result["unreached"] = {
         s.name: f"{s.health.lstrip('* ')} {s.health_text}".strip() or "no health check ran"
         for s in after
-        if s.name in present and not s.healthy
+        if s.name in present & had_time and not s.healthy
     }
     result["servers"] = [
         {key: getattr(s, key) for key in ("backend", "name", "address", "port", "status", "health", "sessions")} for s in after

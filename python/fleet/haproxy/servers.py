@@ -188,7 +188,18 @@ def apply(
         if force and (step.backend.name, step.name) in held:
             runtime.cut(step.backend.name, step.name)
     _delete(runtime, going, clock, sleep)
+    _close_idle(runtime, [step for step in leaving if step.action == DRAIN and step.name not in outcome.not_drained])
     return outcome
+
+
+def _close_idle(runtime: Runtime, steps: Sequence[Step]) -> None:
+    """Close the connections that HAProxy keeps for a next request: a Triton that is stopped would wait for each of them.
+
+    Maintenance does that at once. Drained again, the servers go on being checked.
+    """
+    for state in ("maint", "drain"):
+        for step in steps:
+            runtime.set_state(step.backend.name, step.name, state)
 
 
 def _admit(

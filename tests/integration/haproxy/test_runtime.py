@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import collections
 import http.client
+import ipaddress
 import re
 import threading
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Self
 
 import grpc
@@ -83,6 +85,13 @@ def wanted(servers):
 
 def serving(balancer):
     return {(s.backend, s.name) for s in balancer.runtime.servers() if s.serving}
+
+
+def connected(server, port: int) -> int:
+    """Established connections to the server, as the kernel shows them on the server's side."""
+    here = f"{int.from_bytes(ipaddress.ip_address(server.address).packed, 'little'):08X}:{port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1] == here and row[3] == "01" for row in rows)
 
 
 def test_servers_come_and_go_under_load_without_a_failed_request(balancer, servers) -> None:
@@ -196,6 +205,25 @@ def test_a_busy_server_is_waited_for_and_cut_only_by_force(balancer, servers) ->
     assert balancer.runtime.servers() == []
     thread.join()
     two.delay = 0
+
+
+def test_a_drained_server_has_no_connection_left_and_is_still_checked(balancer, servers) -> None:
+    """A Triton that is stopped waits for every open connection, also for one that no request is on."""
+    one, two, _ = servers
+    balancer.start(haproxy_servers=lines([one, two]))  # HAProxy 2.6 keeps connections to servers of the file alone
+    settle(balancer.runtime, balancer.backends(), timeout=10)
+    for _ in range(4):
+        client = http.client.HTTPConnection("127.0.0.1", balancer.port, timeout=5)
+        client.request("POST", "/v2/models/echo/infer", b"{}")
+        client.getresponse().read()
+        client.close()
+    assert connected(one, balancer.http_port)
+    assert connected(two, balancer.http_port)
+    steps = plan(balancer.backends(), [Wanted("s1", state=DRAINED)], balancer.runtime.servers())
+    apply(balancer.runtime, steps, drain_timeout=5)
+    balancer.wait_for(lambda: not connected(one, balancer.http_port))  # between two health checks
+    balancer.wait_for(lambda: all(s.draining and s.healthy for s in balancer.runtime.servers() if s.name == "s1"))
+    assert connected(two, balancer.http_port)
 
 
 def test_a_name_with_another_address_is_another_machine(balancer, servers) -> None:

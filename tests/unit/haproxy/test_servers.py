@@ -206,6 +206,14 @@ def test_out_of_traffic_drain_wait_maintenance_delete_again() -> None:
     assert haproxy.now >= 4.0
 
 
+def test_a_drained_server_stays_drained_and_keeps_no_idle_connection() -> None:
+    haproxy = Double(server(GRPC, "a"))
+    haproxy.busy_until = 2.0
+    haproxy.run(plan([GRPC], [Wanted("a", state=DRAINED)], [server(GRPC, "a")]))
+    assert haproxy.log == [f"set server triton_grpc/a state {state}" for state in ("drain", "maint", "drain")]
+    assert haproxy.now >= 2.0
+
+
 def test_a_busy_server_is_neither_cut_nor_deleted_without_force() -> None:
     haproxy = Double(server(GRPC, "a"))
     haproxy.busy_until = 1000.0

@@ -69,6 +69,8 @@ class Resize:
         if self.seat is None:
             return f"~ bring {self.name} back into traffic with {now} ({self.member.state})"
         gpus = ",".join(dict.fromkeys(gpu.where for gpu in self.seat.gpus))
+        if len(self.seat.gpus) > 1 and not all(gpu.known for gpu in self.seat.gpus):
+            gpus = f", each{gpus}"
         sure = "" if self.seat.certain else ", possible, not certain"
         moves = f", moving there from {self.member.host}" if self.seat.host != self.member.host else ""
         return f"~ change {self.name}: {now} -> {named(self.wanted)} on {self.seat.host}{gpus}{sure}{moves}"

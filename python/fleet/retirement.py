@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from fleet.model import FleetSpec, FleetState, Member
 
+MAX_REMOVE = 2  # servers that one run may remove, where nobody says otherwise
 _NUMBER = re.compile(r"-(\d+)$")
 
 
@@ -45,7 +46,7 @@ def plan_drain(
     *,
     request: Mapping[str, Any] | None = None,
     more: bool = False,
-    max_remove: int | None = 2,
+    max_remove: int | None = MAX_REMOVE,
 ) -> Plan:
     """Choose servers to retire and lower the target by them; never adds anything.
 

@@ -168,7 +168,7 @@ class _Handler:
         if event.get("event") == "playbook_on_start":
             self._on_start(int(event["pid"]))
         if event.get("event") == "verbose" and WAITS in (line := str(event.get("stdout", ""))) and self._on_step:
-            self._on_step(Step("", "", line.strip(), "waiting", 0.0))
+            self._on_step(Step("", "", re.sub(r"\x1b\[[0-9;]*m", "", line).strip(), "waiting", 0.0))  # the run colours it
             return True
         result = self.RESULTS.get(str(event.get("event")))
         if result is None:

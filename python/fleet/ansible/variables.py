@@ -13,7 +13,12 @@ from fleet.errors import UsageError
 
 
 def ssh_options(site_folder: Path, fleet: str) -> str:
-    """The site's own options of ssh for a fleet, such as a jump host (``ansible_ssh_common_args`` of its logical host).
+    """The site's own options of ssh for a fleet, such as a jump host."""
+    return site_variable(site_folder, fleet, "ansible_ssh_common_args")
+
+
+def site_variable(site_folder: Path, fleet: str, name: str) -> str:
+    """A variable of a fleet's logical host as text, empty where the site does not set it.
 
     Raises:
         UsageError: Ansible cannot read the site's variables; its own words are kept.
@@ -26,7 +31,7 @@ def ssh_options(site_folder: Path, fleet: str) -> str:
         "ANSIBLE_FORCE_COLOR": "False",
     }
     said = subprocess.run(
-        [*command, "--args", "msg={{ {'options': ansible_ssh_common_args | default('')} }}"],
+        [*command, "--args", f"msg={{{{ {{'value': {name} | default('')}} }}}}"],
         env=os.environ | changed,
         capture_output=True,
         text=True,
@@ -36,5 +41,5 @@ def ssh_options(site_folder: Path, fleet: str) -> str:
     _, found, document = said.stdout.partition(" | SUCCESS => ")
     if said.returncode or not found:
         why = (said.stderr or said.stdout).strip()
-        raise UsageError(f"Ansible cannot tell ansible_ssh_common_args of fleet {fleet} in {site_folder}: {why}")
-    return str(json.loads(document)["msg"]["options"])
+        raise UsageError(f"Ansible cannot tell {name} of fleet {fleet} in {site_folder}: {why}")
+    return str(json.loads(document)["msg"]["value"])

@@ -23,10 +23,19 @@ if TYPE_CHECKING:
 
     from fleet.site import Site
 
+
+class _Heedless(Console):
+    """Whoever read may stop (``| head``): what is said then goes nowhere, and what is being done goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
 # In a pipe or a log there is no width to fit: lines stay whole.
 WIDE = None if sys.stdout.isatty() else 200
-out = Console(highlight=False, soft_wrap=True, width=WIDE)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = _Heedless(highlight=False, soft_wrap=True, width=WIDE)
+err = _Heedless(stderr=True, highlight=False, soft_wrap=True)
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

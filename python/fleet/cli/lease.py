@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.markup import escape
 
-from fleet import claims, service, wishes
+from fleet import claims, owner, service, wishes
 from fleet import lease as leases
 from fleet.cli.common import Choice, err, interactive, out, print_json, site_options
 from fleet.errors import NotConfirmedError
@@ -31,6 +31,14 @@ def lease_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> No
     held = claims.look(str(choice.folder()), name)
     if as_json:
         print_json({"schema": 1, "fleet": name, "lease": leases.to_dict(held) if held else None})
+        return
+    process = held.owner.process if held else None
+    if held and process and owner.alive(process) is False:
+        out.print(
+            escape(
+                f"Nobody changes fleet {name}: its lease is left from {held.owner}, whose process is gone. The next run takes it."
+            )
+        )
         return
     out.print(escape(f"{leases.held_by(name, held)}." if held else f"Nobody changes fleet {name}: its lease is free."))
 

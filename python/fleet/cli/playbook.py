@@ -89,7 +89,7 @@ def _print_step(step: Step) -> None:
     if step.result == "ok" and quiet:
         return
     line = f"{MARKS[step.result]} {escape(step.host):<24} {escape(step.task)}"
-    out.print(f"{line} [dim]{step.seconds:.1f} s[/]")
+    out.print(line if step.result == "waiting" else f"{line} [dim]{step.seconds:.1f} s[/]")
 
 
 class _Plan:

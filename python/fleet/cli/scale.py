@@ -8,10 +8,12 @@ import click
 from rich.markup import escape
 
 from fleet import service
+from fleet.ansible.variables import site_variable
 from fleet.cli import playbook
 from fleet.cli.common import Choice, err, interactive, site_options, wait_option
 from fleet.cli.gpu import room_options
 from fleet.errors import NotConfirmedError, UsageError
+from fleet.retirement import MAX_REMOVE
 from fleet.wishes import REMOVE
 
 if TYPE_CHECKING:
@@ -169,10 +171,9 @@ def _retire(
 ) -> None:
     name, shown = choice.fleet_name(), None
     if not check and not yes:
+        bound = max_remove or int(site_variable(choice.folder(), name, "fleet_max_remove") or MAX_REMOVE)
         with service.open_fleet(str(choice.folder()), name) as controller:
-            plan = service.drain(
-                controller, check=True, max_remove=max_remove, **question
-            )  # the site's own limit: the run knows it
+            plan = service.drain(controller, check=True, max_remove=bound, **question)
         _consent(name, plan["plan_lines"])
         shown = _moids(plan)
     said = {"fleet_confirm": None if check else name, "fleet_max_remove": max_remove, "fleet_shown": shown}
@@ -210,5 +211,9 @@ def _consent(fleet: str, lines: list[str]) -> None:
         err.print(f"  {escape(line)}")  # like the question itself: standard output is the result's
     if not interactive():
         raise NotConfirmedError(f"Nothing was done to fleet {fleet}: this is the plan; consent to it with --yes.")
-    if click.prompt(f"Type the fleet's name to go on ({fleet})", default="", show_default=False) != fleet:
+    try:
+        said = click.prompt(f"Type the fleet's name to go on ({fleet})", default="", show_default=False)
+    except click.Abort:
+        said = ""
+    if said != fleet:
         raise NotConfirmedError(f"Nothing was done to fleet {fleet}.")

@@ -57,7 +57,8 @@ def plan(
         out.print(escape(line))
     out.print(f"[dim]{escape(origin_line(answer['target'], answer['target_from']))}[/]")
     if not answer["changed"]:
-        out.print("nothing to do")
+        leaving = any(server["state"] == "draining" for server in answer["servers"])
+        out.print("nothing to clone or configure" if leaving else "nothing to do")
 
 
 @click.command("status", epilog="Example: fleet status --json | jq '.fleets[].servers[].state'")

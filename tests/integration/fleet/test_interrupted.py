@@ -29,3 +29,15 @@ def test_an_interrupted_run_gives_the_lease_back(site, command, code):
         assert run.wait(120) == code
         assert site.record().lease is None, "it would end by itself only after a minute"
     assert site.record().target == 2, "the next run finishes what was asked for"
+
+
+def test_a_reader_that_stops_ends_no_run(site):
+    """``fleet add-vm | head -1``."""
+    site.grown()
+    site.fleet("lease", "show")  # the command works at all
+    shell = f"{BIN / 'fleet'} scale --size 2 2>&1 | head -n 1; exit ${{PIPESTATUS[0]}}"
+    told = site.command("bash", "-c", shell, FLEET_SITE=str(site.folder))
+    assert len(told.out.splitlines()) == 1
+    assert (site.record().target, site.record().lease) == (2, None)
+    assert told.code == 3, "its servers have no guest, so the run ends as it would have ended"
+    assert site.members()["demo-002"].state == "quarantined"

@@ -15,6 +15,9 @@ def test_a_module_does_not_outlive_its_run(site, when):
         lease = site.record().lease
         assert lease["owner"]["process"]["pid"] == run.pid
         kill(run)
+    shown = site.fleet("lease", "show").out
+    assert shown.startswith("Nobody changes fleet demo: its lease is left from "), shown
+    assert "whose process is gone. The next run takes it." in shown
     mark = site.control.last()
     answer = site.present(add=1)
     assert answer["failures"] == {}

@@ -54,6 +54,8 @@ def test_more_at_once_only_for_whoever_says_so(site):
     mark = site.control.last()
     refused = site.fleet("remove-vm", "--count", "3", "--yes")
     assert (refused.code, "fleet_max_remove is 2" in refused.err) == (2, True), refused.text
+    shown = site.fleet("remove-vm", "--count", "3")
+    assert (shown.code, "fleet_max_remove is 2" in shown.err) == (2, True), "no consent is asked for what is refused afterwards"
     assert site.changes(mark) == []
     told = site.fleet("remove-vm", "--count", "3", "--max-remove", "3", "--yes")
     assert (told.code, site.members()) == (0, {}), told.text

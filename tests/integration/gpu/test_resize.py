@@ -33,7 +33,7 @@ def now(site: Any, name: str = "demo-001") -> Any:
 def test_a_second_gpu_and_back_again(site):
     site.grown(size=2)
     plan = act(site, "planned", ["demo-001"], confirm="demo", gpus=2)
-    assert plan["plan_lines"][0].startswith(f"~ change demo-001: {TWO} -> 2 x {TWO} on esx-pair @ one of 2 GPUs")
+    assert plan["plan_lines"][0].startswith(f"~ change demo-001: {TWO} -> 2 x {TWO} on esx-pair, each @ one of 2 GPUs")
     mark = site.control.last()
     act(site, "change", "demo-001", gpus=2)
     methods = [call.method for call in site.writes(mark) if call.name == "demo-001"]

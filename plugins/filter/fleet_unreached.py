@@ -35,23 +35,11 @@ _value:
 """
 
 
-def fleet_unreached(balancers: dict, servers: list) -> dict:
-    reasons: dict[str, list[str]] = {}
-    for server in sorted({server for told in balancers.values() for server in told}):
-        without = {name: told[server] for name, told in sorted(balancers.items()) if server in told}
-        if len(without) == len(balancers):
-            said = "; ".join(f"{name}: {why}" for name, why in without.items())
-            if server in servers:
-                reasons[server] = [f"it answers, and no balancer's health check reaches it ({said})"]
-            continue
-        others = " and ".join(sorted(balancers.keys() - without.keys()))
-        for name, why in without.items():
-            reasons.setdefault(name, []).append(f"it does not reach {server} ({why}), which answers {others}")
-    return {name: "; ".join(told) for name, told in reasons.items()}
+from fleet.unreached import faults
 
 
 class FilterModule:
     """Wires the filter; its name, and nothing else, is what Ansible asks."""
 
     def filters(self) -> dict:
-        return {"fleet_unreached": fleet_unreached}
+        return {"fleet_unreached": faults}

@@ -46,7 +46,7 @@ def plan_drain(
     *,
     request: Mapping[str, Any] | None = None,
     more: bool = False,
-    max_remove: int | None = MAX_REMOVE,
+    max_remove: int = MAX_REMOVE,
 ) -> Plan:
     """Choose servers to retire and lower the target by them; never adds anything.
 
@@ -60,7 +60,7 @@ def plan_drain(
         choice: who is to go.
         request: who asks and when, and perhaps the request's ``id``.
         more: a number of servers on top of those that open requests name.
-        max_remove: the largest number of servers that one run may remove; ``None`` when somebody else asks for that.
+        max_remove: the largest number of servers that one run may remove.
 
     Raises:
         UsageError: the fleet would fall below its minimum, or more than ``max_remove`` would go; a name
@@ -177,7 +177,7 @@ def _ranked(record: Record, servers: list[Member], choice: Choice, *, begun: boo
     return [*going, *ranked][: max(wanted, len(going))]
 
 
-def _check(spec: FleetSpec, servers: list[Member], chosen: list[Member], named: frozenset[str], max_remove: int | None) -> None:
+def _check(spec: FleetSpec, servers: list[Member], chosen: list[Member], named: frozenset[str], max_remove: int) -> None:
     serving = [m for m in servers if m.state != "draining" and (m.name not in named or m in chosen)]
     fresh = [m for m in chosen if m.state != "draining"]
     left = len(serving) - len(fresh)
@@ -186,7 +186,7 @@ def _check(spec: FleetSpec, servers: list[Member], chosen: list[Member], named: 
             f"Fleet {spec.name} has {len(serving)} servers and size.min {spec.size.min} in fleet.yml: removing {len(fresh)} "
             f"would leave {left}. Lower size.min, or remove the whole fleet with fleet destroy."
         )
-    if max_remove is not None and len(chosen) > max_remove:
+    if len(chosen) > max_remove:
         raise UsageError(
             f"This would remove {len(chosen)} servers and fleet_max_remove is {max_remove}: remove fewer, or allow it with "
             f"--max-remove {len(chosen)} (fleet) or -e fleet_max_remove={len(chosen)} (ansible-playbook)."

@@ -109,7 +109,7 @@ def drain(
     *,
     more: bool = False,
     request_id: str | None = None,
-    max_remove: int | None = retirement.MAX_REMOVE,
+    max_remove: int = retirement.MAX_REMOVE,
     shown: Collection[str] | None = None,
     check: bool = False,
     **chosen: Any,

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from _measure import ROOT
 
+from fleet.domain.endpoint import Endpoint
 from fleet.lab import api
 from fleet.lab.control import Control
-from fleet.vsphere.session import Endpoint, connect
+from fleet.vsphere.session import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

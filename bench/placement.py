@@ -14,9 +14,9 @@ import subprocess
 import sys
 import time
 
-from fleet.gpu.model import GpuHost, GpuSite, Occupant, PhysicalGpu
-from fleet.gpu.placement import place
-from fleet.gpu.request import Request, equal_servers
+from fleet.gpu.placement.place import place
+from fleet.gpu.placement.request import Request, equal_servers
+from fleet.gpu.site import GpuHost, GpuSite, Occupant, PhysicalGpu
 
 RUNS = 5
 MIG = ("a100d-1-10c", "a100d-1-20c", "a100d-2-20c", "a100d-3-40c", "a100d-4-40c", "a100d-7-80c")

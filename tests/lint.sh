@@ -6,6 +6,7 @@ export PATH="$PWD/.venv/bin:$PATH" ANSIBLE_CONFIG="$PWD/ansible.cfg" GOTOOLCHAIN
 ruff check .
 ruff format --check .
 mypy
+lint-imports --no-cache
 yamllint --strict .
 shellcheck lab/*.sh tests/*.sh .ci/run
 ANSIBLE_INVENTORY="$PWD/tests/no_hosts.yml" ansible-lint --offline -q

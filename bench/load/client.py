@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from fleet.triton.grpc import SERVER_HEADER, to_message
+from fleet.client.grpc import SERVER_HEADER, to_message
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # generated code and its protobuf runtime disagree about versions now and then

@@ -13,8 +13,8 @@ from typing import Any
 
 from guests import guests_of
 
-from fleet.pool import allot, network_config
-from fleet.site_model import AddressesModel
+from fleet.domain.address_pool import allot, network_config
+from fleet.site.schema import AddressesModel
 
 MAC = "00:50:56:aa:bb:cc"
 V6 = {"range": "2001:db8::10-2001:db8::1f", "prefix": 64, "gateway": "2001:db8::1", "dns": ["2001:db8::53"]}

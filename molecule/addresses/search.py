@@ -13,7 +13,7 @@ from pathlib import Path
 from guests import Guest, guests_of
 
 from fleet.lab.leaks import forms, leaks, readable_by_others, told_by_vcenter, unread
-from fleet.site import load_site
+from fleet.site.load import load_site
 from fleet.vsphere.session import connect
 
 TLS, STATS = "/etc/haproxy/tls.pem", "/etc/haproxy/stats.auth"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from fleet.site import load_site
+from fleet.site.load import load_site
 from fleet.vsphere import batch
 from fleet.vsphere.read import read_vms
 from fleet.vsphere.session import connect

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from fleet.triton.grpc import Client
+from fleet.client.grpc import Client
 
 place, certificate = sys.argv[1:]
 root = Path(certificate).read_bytes()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from runs import FLEET, SITE, Point, Run, WrongError, asked, control, differences, finished, killed, shape, status, strangers
 
-from fleet.site import load_site
+from fleet.site.load import load_site
 from fleet.vsphere.api import vim
 from fleet.vsphere.session import connect
 from fleet.vsphere.tasks import Job, run_tasks

@@ -2,7 +2,7 @@
 """Makes this ``ansible-playbook`` a run that can hold leases, renews them while it lives, gives them back at its end.
 
 It lies beside the playbooks because ansible-runner and AWX set ANSIBLE_CALLBACK_PLUGINS, which hides what ansible.cfg wires;
-ansible.cfg wires it all the same, for playbooks that lie elsewhere and import these. ``fleet.keeper`` does the work.
+ansible.cfg wires it all the same, for playbooks that lie elsewhere and import these. ``fleet.lease.renewal`` does the work.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from ansible.plugins.callback import CallbackBase
 from fleet.ansible import run
 from fleet.ansible.origin import check_matched, run_groups
 from fleet.errors import FleetError, UsageError
-from fleet.keeper import Keeper
-from fleet.site import load_site
+from fleet.lease.renewal import Keeper
+from fleet.site.load import load_site
 from fleet.vsphere.session import connect
 
 

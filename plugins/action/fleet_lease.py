@@ -1,4 +1,4 @@
-"""Takes the fleet's lease for this run, here on the controller: waiting for it has to be seen. Logic: ``fleet.leasing``."""
+"""Takes the fleet's lease for this run, here on the controller: waiting for it has to be seen. Logic: ``fleet.lease.store``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
-from fleet import claims
 from fleet.ansible import run
 from fleet.ansible.origin import COUNTS, RUN_ONLY, check_one_fleet, module_arguments
 from fleet.errors import FleetError, UsageError
-from fleet.leasing import Waiting
-from fleet.room import Terms
+from fleet.lease.store import Waiting
+from fleet.planning.placement import Terms
+from fleet.service import lease
 
 
 class ActionModule(ActionBase):
@@ -48,7 +48,7 @@ class ActionModule(ActionBase):
             )
         if options["state"] == "kept":
             place = self._place(task_vars)
-            claims.require(place["fleet_site_file"], place["fleet_name"], own.id)
+            lease.require(place["fleet_site_file"], place["fleet_name"], own.id)
             return {"lease": None}
         check_one_fleet(task_vars.get("groups", {}), task_vars.get("inventory_hostname", ""))
         given = {name: options[name] for name in ("site_file", "fleet") if options[name]}
@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
         who = replace(own.owner, user=task_vars.get("awx_user_name") or own.owner.user)
         wait = Waiting(options["wait"] if options["wait"] >= 0 else float("inf"), tell=self._tell)
         wish = self._wish(options, extra_vars) if options["scale_out"] else None
-        taken = claims.acquire(place["site_file"], place["fleet"], own.id, who, wait=wait, create=options["create"], wish=wish)
+        taken = lease.acquire(place["site_file"], place["fleet"], own.id, who, wait=wait, create=options["create"], wish=wish)
         return {"lease": taken and {**place, **taken}}
 
     @staticmethod

@@ -8,10 +8,10 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 try:
+    from fleet.client.model_source.fetch import is_url, shown
+    from fleet.client.model_source.source import Source
     from fleet.errors import FleetError
-    from fleet.models.fetch import is_url, shown
-    from fleet.models.manifest import to_json
-    from fleet.models.source import Source
+    from fleet.guest.models.manifest import to_json
 except ImportError as error:
     raise ImportError(
         f"triton_models needs the Python package fleet next to Ansible: pip install . in this project ({error})"

@@ -35,7 +35,7 @@ _value:
 """
 
 
-from fleet.unreached import faults
+from fleet.health.reachability import faults
 
 
 class FilterModule:

@@ -49,11 +49,11 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Constructable
 from ansible.template import trust_as_template
 
 try:
-    from fleet import hostvars
-    from fleet.controller import Controller
+    from fleet.domain import hostvars
     from fleet.errors import FleetError
-    from fleet.site import load_site
-    from fleet.sitekey import key_path
+    from fleet.operations.fleet import Controller
+    from fleet.site.load import load_site
+    from fleet.site.ssh_key import key_path
     from fleet.vsphere.session import connect
 except ImportError as missing:
     raise AnsibleParserError(

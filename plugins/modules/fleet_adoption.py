@@ -106,18 +106,19 @@ unconfirmed:
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
-    from fleet import adopt, service
-    from fleet.controller import Limits
     from fleet.errors import FleetError, NotConfirmedError, UsageError
+    from fleet.operations import adopt
+    from fleet.operations.fleet import Limits
+    from fleet.service import scale
 except ImportError:
-    service = None  # type: ignore[assignment]
+    scale = None  # type: ignore[assignment]
 
 
 def run(module: AnsibleModule) -> dict:
     params, state = module.params, module.params["state"]
     if params["size"] is not None or params["add"] is not None:
         raise UsageError("fleet_size and fleet_add have no meaning here: the target follows the VMs that come or go.")
-    with service.open_fleet(
+    with scale.open_fleet(
         params["site_file"], params["fleet"], limits=Limits(**params["limits"]), run=params["run"]
     ) as controller:
         if state in ("planned", "adopted"):
@@ -157,7 +158,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if service is None:
+    if scale is None:
         module.fail_json(msg=missing_required_lib("triton-fleet (the Python package fleet)"))
     try:
         answer = run(module)

@@ -52,10 +52,10 @@ marked:
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
-    from fleet import service
     from fleet.errors import FleetError
+    from fleet.service import scale
 except ImportError:
-    service = None  # type: ignore[assignment]
+    scale = None  # type: ignore[assignment]
 
 
 def main() -> None:
@@ -69,11 +69,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if service is None:
+    if scale is None:
         module.fail_json(msg=missing_required_lib("triton-fleet (the Python package fleet)"))
     states = {name: (entry["state"], entry.get("reason") or None) for name, entry in module.params["states"].items()}
     try:
-        with service.open_fleet(module.params["site_file"], module.params["fleet"], run=module.params["run"]) as controller:
+        with scale.open_fleet(module.params["site_file"], module.params["fleet"], run=module.params["run"]) as controller:
             marked = controller.mark(states, check=module.check_mode)
             if module.params["strict"] and not module.check_mode:
                 controller.require_none_quarantined()

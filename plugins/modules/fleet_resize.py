@@ -115,29 +115,30 @@ seconds:
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
-    from fleet import resizing, service
-    from fleet.controller import Limits
     from fleet.errors import FleetError
-    from fleet.room import Terms
+    from fleet.operations import resize
+    from fleet.operations.fleet import Limits
+    from fleet.planning.placement import Terms
+    from fleet.service import scale
 except ImportError:
-    service = None  # type: ignore[assignment]
+    scale = None  # type: ignore[assignment]
 
 
 def run(params: dict, *, check: bool) -> dict:
     how = {"gpus": params["gpus"], "profile": params["profile"], "terms": Terms(allow_possible=params["allow_possible"])}
     names, state = params["servers"], params["state"]
     limits, ssh_args = Limits(**params["limits"]), params["ssh_args"]
-    with service.open_fleet(params["site_file"], params["fleet"], limits=limits, run=params["run"]) as controller:
+    with scale.open_fleet(params["site_file"], params["fleet"], limits=limits, run=params["run"]) as controller:
         if state == "planned":
-            return resizing.planned(controller, names, confirm=params["confirm"], check=check, at_once=params["at_once"], **how)
+            return resize.planned(controller, names, confirm=params["confirm"], check=check, at_once=params["at_once"], **how)
         if check:
             return {"changed": True}
         (name,) = names
         if state == "changed":
-            return resizing.change(controller, name, beside=params["beside"], ssh_args=ssh_args, **how)
+            return resize.change(controller, name, beside=params["beside"], ssh_args=ssh_args, **how)
         if state == "restored":
-            return resizing.restore(controller, name, ssh_args=ssh_args)
-        return resizing.finish(controller, name, params["outcome"], params["reason"])
+            return resize.restore(controller, name, ssh_args=ssh_args)
+        return resize.finish(controller, name, params["outcome"], params["reason"])
 
 
 def main() -> None:
@@ -161,7 +162,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if service is None:
+    if scale is None:
         module.fail_json(msg=missing_required_lib("triton-fleet (the Python package fleet)"))
     if module.params["state"] != "planned" and len(module.params["servers"]) != 1:
         module.fail_json(msg="servers: exactly one is changed at a time.")

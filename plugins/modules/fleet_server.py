@@ -184,13 +184,13 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
-    from fleet import retry, service
-    from fleet.controller import FirstBoot, Limits
     from fleet.errors import FleetError, NotConfirmedError, UsageError
-    from fleet.room import Terms
-    from fleet.sitekey import public_keys
+    from fleet.operations.fleet import FirstBoot, Limits
+    from fleet.planning.placement import Terms
+    from fleet.service import retry, scale
+    from fleet.site.ssh_key import public_keys
 except ImportError:
-    service = None  # type: ignore[assignment]
+    scale = None  # type: ignore[assignment]
 
 
 def present(controller, params: dict, *, check: bool) -> dict:
@@ -199,7 +199,7 @@ def present(controller, params: dict, *, check: bool) -> dict:
         keys, own, note = public_keys(Path(params["site_file"]).parent.name, params["private_key_file"], make=not check)
     boot = FirstBoot(params["user"], keys, params["ssh_args"])
     terms = Terms(partial=params["partial"], allow_possible=params["allow_possible"])
-    answer = service.present(
+    answer = scale.present(
         controller,
         boot,
         size=params["size"],
@@ -216,11 +216,11 @@ def present(controller, params: dict, *, check: bool) -> dict:
 
 def run(module: AnsibleModule) -> dict:
     params, check = module.params, module.check_mode
-    with service.open_fleet(
+    with scale.open_fleet(
         params["site_file"], params["fleet"], limits=Limits(**params["limits"]), run=params["run"]
     ) as controller:
         if params["state"] == "observed":
-            return service.observe(controller)
+            return scale.observe(controller)
         if params["state"] == "retried":
             return retry.retry(controller, params["servers"], check=check)
         if params["state"] == "present":
@@ -229,7 +229,7 @@ def run(module: AnsibleModule) -> dict:
         if params["state"] == "draining":
             if params["add"] is not None:
                 raise UsageError("fleet_add adds servers, and scaling in never does: use scale_out.yml or fleet add-vm.")
-            answer = service.drain(
+            answer = scale.drain(
                 controller,
                 names=params["servers"],
                 count=params["count"],
@@ -242,7 +242,7 @@ def run(module: AnsibleModule) -> dict:
                 check=check or not confirmed,
             )
         else:
-            answer = service.remove(
+            answer = scale.remove(
                 controller,
                 names=params["servers"],
                 drained=params["plan"],
@@ -294,7 +294,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if service is None:
+    if scale is None:
         module.fail_json(msg=missing_required_lib("triton-fleet (the Python package fleet)"))
     try:
         answer = run(module)

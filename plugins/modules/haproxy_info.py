@@ -65,8 +65,8 @@ problem:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fleet.errors import FleetError
-from ansible.module_utils.fleet.haproxy.runtime import Runtime
-from ansible.module_utils.fleet.haproxy.version import parse_version, problem
+from ansible.module_utils.fleet.guest.haproxy.runtime import Runtime
+from ansible.module_utils.fleet.guest.haproxy.version import parse_version, problem
 
 
 def main():

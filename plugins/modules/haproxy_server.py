@@ -165,8 +165,8 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fleet.errors import FleetError
-from ansible.module_utils.fleet.haproxy.runtime import Runtime
-from ansible.module_utils.fleet.haproxy.servers import PRESENT, Backend, Wanted, apply, await_healthy, plan, settle
+from ansible.module_utils.fleet.guest.haproxy.runtime import Runtime
+from ansible.module_utils.fleet.guest.haproxy.servers import PRESENT, Backend, Wanted, apply, await_healthy, plan, settle
 
 
 def spec():

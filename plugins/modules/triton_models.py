@@ -114,9 +114,9 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fleet.errors import FleetError, UsageError
-from ansible.module_utils.fleet.models.manifest import from_json
-from ansible.module_utils.fleet.models.sync import Owner, Repository, compare
-from ansible.module_utils.fleet.models.versions import newest
+from ansible.module_utils.fleet.guest.models.manifest import from_json
+from ansible.module_utils.fleet.guest.models.sync import Owner, Repository, compare
+from ansible.module_utils.fleet.guest.models.versions import newest
 
 
 def owner(name):

@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: the triton-fleet authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Ansible module: wait for Triton and ask each model something. Logic: fleet.triton.http."""
+"""Ansible module: wait for Triton and ask each model something. Logic: fleet.guest.triton.http."""
 
 from __future__ import annotations
 
@@ -109,9 +109,9 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fleet.errors import FleetError
-from ansible.module_utils.fleet.triton.http import Triton, ask_each, wait_ready
-from ansible.module_utils.fleet.triton.sample import made_request, models_in
-from ansible.module_utils.fleet.triton.unit import Unit
+from ansible.module_utils.fleet.guest.triton.http import Triton, ask_each, wait_ready
+from ansible.module_utils.fleet.guest.triton.sample import made_request, models_in
+from ansible.module_utils.fleet.guest.triton.unit import Unit
 
 
 def main():

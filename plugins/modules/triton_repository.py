@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: the triton-fleet authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Ansible module: a running Triton loads what changed in its repository. Logic: fleet.triton.repository."""
+"""Ansible module: a running Triton loads what changed in its repository. Logic: fleet.guest.triton.repository."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fleet.errors import FleetError, GuestError
-from ansible.module_utils.fleet.models.manifest import models
-from ansible.module_utils.fleet.models.sync import Owner, Repository
-from ansible.module_utils.fleet.triton.http import Triton, TritonError, wait_ready
-from ansible.module_utils.fleet.triton.repository import Done, bring, versions, work
-from ansible.module_utils.fleet.triton.unit import Unit
+from ansible.module_utils.fleet.guest.models.manifest import models
+from ansible.module_utils.fleet.guest.models.sync import Owner, Repository
+from ansible.module_utils.fleet.guest.triton.http import Triton, TritonError, wait_ready
+from ansible.module_utils.fleet.guest.triton.repository import Done, bring, versions, work
+from ansible.module_utils.fleet.guest.triton.unit import Unit
 
 
 def look(module, repository, triton):

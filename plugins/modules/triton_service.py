@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: the triton-fleet authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Ansible module: Triton's image and systemd unit in a guest. Logic: fleet.triton.service."""
+"""Ansible module: Triton's image and systemd unit in a guest. Logic: fleet.guest.triton.service."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.fleet.errors import FleetError, GuestError
-from ansible.module_utils.fleet.triton.service import parse_container, parse_properties, reasons
+from ansible.module_utils.fleet.guest.triton.service import parse_container, parse_properties, reasons
 
 
 class Guest:

@@ -5,6 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 
 with suppress(ImportError):
-    from fleet import lease
+    from fleet.lease import value
 
-    lease.TTL = lease.RENEW = 3600.0  # type: ignore[misc]
+    value.TTL = value.RENEW = 3600.0  # type: ignore[misc]

@@ -6,10 +6,10 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fleet.owner import this_owner
+from fleet.lease.holder import this_owner
 
 if TYPE_CHECKING:
-    from fleet.lease import Owner
+    from fleet.lease.value import Owner
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 KEEP_RUNS = 20
 KEEP_S = 86400.0
 LOOK_S = 1  # seconds between two looks at whether to kill the run
-WAITS = "s left): waiting"  # the countdown of fleet.lease.waiting
+WAITS = "s left): waiting"  # the countdown of fleet.lease.value.waiting
 
 
 @dataclass(frozen=True, slots=True)

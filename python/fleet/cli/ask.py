@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
-from fleet import service
-from fleet.addresses import in_url
 from fleet.cli.common import Choice, out, print_json, site_options
+from fleet.domain.guest_addresses import in_url
 from fleet.errors import GuestError, UsageError
+from fleet.service import scale
 
 if TYPE_CHECKING:
-    from fleet.triton.grpc import Answer
+    from fleet.client.grpc import Answer
 
 #: The question and the context of the guide "Scaling Triton Inference Server".
 GUIDE_QUESTION = "What are the common substitutions for letters in password?"
@@ -36,7 +36,7 @@ def balancer_url(choice: Choice) -> str:
     Raises:
         GuestError: there is none.
     """
-    document = service.status(choice.site(), choice.fleet_name())
+    document = scale.status(choice.site(), choice.fleet_name())
     fleet = document["fleets"][0]
     for balancer in fleet["balancers"]:
         if balancer["address"] and balancer["state"] == "ready":
@@ -75,7 +75,7 @@ def ask(
 
     The model is one that takes a question and a context as texts, or with --vocab a BERT (input_ids, input_mask, segment_ids).
     """
-    from fleet.triton import grpc  # loads gRPC and numpy: only the commands that speak to Triton wait for them
+    from fleet.client import grpc  # loads gRPC and numpy: only the commands that speak to Triton wait for them
 
     target = url or balancer_url(Choice(site_name, fleet))
     if vocab is None:
@@ -98,10 +98,10 @@ def ask(
 def _ask_bert(
     target: str, question: str, context: str, *, model: str, count: int, vocab: str, size: int, stride: int
 ) -> list[Answer]:
-    """The same as :func:`fleet.triton.grpc.ask`, for a BERT. Several servers may each have had a part of a long text."""
-    from fleet.bert import client
-    from fleet.bert.tokens import Vocabulary
-    from fleet.triton.grpc import Answer, Client
+    """The same as :func:`fleet.client.grpc.ask`, for a BERT. Several servers may each have had a part of a long text."""
+    from fleet.client.bert import client
+    from fleet.client.bert.tokens import Vocabulary
+    from fleet.client.grpc import Answer, Client
 
     vocabulary = Vocabulary(vocab)
     answers = []
@@ -126,7 +126,7 @@ def infer(model: str, input_file: str, url: str | None, site_name: str | None, f
         request = json.loads(Path(input_file).read_text(encoding="utf-8"))
     except ValueError as error:
         raise UsageError(f"{input_file} is not JSON: {error}.") from error
-    from fleet.triton import grpc
+    from fleet.client import grpc
 
     target = url or balancer_url(Choice(site_name, fleet))
     print_json(grpc.infer(target, model, request))

@@ -16,12 +16,12 @@ from rich.markup import escape
 
 from fleet.ansible.runner import project_root
 from fleet.errors import SiteError, UsageError
-from fleet.site import load_site
+from fleet.site.load import load_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fleet.site import Site
+    from fleet.site.load import Site
 
 
 class _Heedless(Console):

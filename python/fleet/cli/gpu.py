@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from rich.markup import escape
 
-from fleet import foresight, room, service
 from fleet.cli.common import Choice, out, print_json
 from fleet.errors import NoRoomError, UsageError
-from fleet.foresight import Question
-from fleet.gpu.capacity import capacity
-from fleet.gpu.draw import map_lines
-from fleet.gpu.shapes import explain_json, fit_json, map_json
-from fleet.gpu.summary import summary, summary_json, summary_lines
+from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.report.as_json import explain_json, fit_json, map_json
+from fleet.gpu.report.map_text import map_lines
+from fleet.gpu.report.summary import summary, summary_json, summary_lines
+from fleet.planning import placement
+from fleet.service import capacity as foresight
+from fleet.service import scale
+from fleet.service.capacity import Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fleet.foresight import Fit
-    from fleet.site import Site
+    from fleet.service.capacity import Fit
+    from fleet.site.load import Site
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -67,7 +69,7 @@ def gpu(
                 f"`fleet gpu {context.invoked_subcommand} … --json`; --help lists them"
             )
         return
-    map_ = capacity(foresight.within(service.gpus(Choice(site_name, None).site()), clusters), reservations=reserved)
+    map_ = capacity(foresight.within(scale.gpus(Choice(site_name, None).site()), clusters), reservations=reserved)
     if as_json:
         print_json(summary_json(summary(map_), map_.unknown_profiles) if summed else map_json(map_))
         return
@@ -129,7 +131,7 @@ def _print_fit(found: Fit, question: Question) -> None:
         out.print(f"  {escape(line)}")
     if not plan.fits:
         out.print("free for certain (and at best):")
-        for line in room.free_lines(found.site, found.vgpus, found.devices):
+        for line in placement.free_lines(found.site, found.vgpus, found.devices):
             out.print(escape(line))
 
 

@@ -8,10 +8,13 @@ from typing import Any
 import click
 from rich.markup import escape
 
-from fleet import claims, owner, service, wishes
-from fleet import lease as leases
 from fleet.cli.common import Choice, err, interactive, out, print_json, site_options
 from fleet.errors import NotConfirmedError
+from fleet.lease import holder
+from fleet.lease import value as leases
+from fleet.planning import requests as wishes
+from fleet.service import lease as claims
+from fleet.service import scale
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 
@@ -33,7 +36,7 @@ def lease_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> No
         print_json({"schema": 1, "fleet": name, "lease": leases.to_dict(held) if held else None})
         return
     process = held.owner.process if held else None
-    if held and process and owner.alive(process) is False:
+    if held and process and holder.alive(process) is False:
         out.print(
             escape(
                 f"Nobody changes fleet {name}: its lease is left from {held.owner}, whose process is gone. The next run takes it."
@@ -110,7 +113,7 @@ def requests(site_name: str | None, fleet: str | None, *, as_json: bool) -> None
     """Show the requests that are not fulfilled yet; the next add-vm finishes additions, the next remove-vm removals."""
     choice = Choice(site_name, fleet)
     name = choice.fleet_name()
-    with service.open_fleet(str(choice.folder()), name) as controller:
+    with scale.open_fleet(str(choice.folder()), name) as controller:
         found = controller.observe().record
     opened: list[dict[str, Any]] = list(found.requests) if found else []
     if as_json:

@@ -7,12 +7,13 @@ from typing import Any
 import click
 from rich.markup import escape
 
-from fleet import resizing, service
 from fleet.cli import playbook
 from fleet.cli.common import Choice, err, interactive, site_options, wait_option
 from fleet.cli.scale import check_option, json_option, verbose_option, yes_option
 from fleet.errors import NotConfirmedError
-from fleet.room import Terms
+from fleet.operations import resize
+from fleet.planning.placement import Terms
+from fleet.service import scale
 
 
 @click.command("scale-up", epilog="Examples: fleet scale-up demo-001 --gpus 2 · fleet scale-up demo-001 --gpus 1 (down again)")
@@ -49,9 +50,9 @@ def scale_up(
     choice = Choice(site_name, fleet)
     name = choice.fleet_name()
     if not check and not yes:
-        with service.open_fleet(str(choice.folder()), name) as controller:
+        with scale.open_fleet(str(choice.folder()), name) as controller:
             terms = Terms(allow_possible=allow_possible)
-            plan = resizing.planned(
+            plan = resize.planned(
                 controller, names, confirm=None, check=True, gpus=gpus, profile=profile, terms=terms, at_once=max_unavailable
             )
         _consent(name, plan, max_unavailable)

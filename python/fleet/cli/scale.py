@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
-from fleet import service
 from fleet.ansible.variables import site_variable
 from fleet.cli import playbook
 from fleet.cli.common import Choice, err, interactive, site_options, wait_option
 from fleet.cli.gpu import room_options
 from fleet.errors import NotConfirmedError, UsageError
-from fleet.retirement import MAX_REMOVE
-from fleet.wishes import REMOVE
+from fleet.planning.requests import REMOVE
+from fleet.planning.scale_in import MAX_REMOVE
+from fleet.service import scale as service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

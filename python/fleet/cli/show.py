@@ -12,16 +12,16 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from fleet import service
 from fleet.ansible.runner import project_root
 from fleet.cli.common import Choice, err, out, print_json, site_options
 from fleet.cli.ending import trouble
 from fleet.cli.gpu import room_options
-from fleet.controller import FirstBoot
 from fleet.errors import FleetError
-from fleet.room import Terms
-from fleet.wishes import line as request_line
-from fleet.wishes import origin_line
+from fleet.operations.fleet import FirstBoot
+from fleet.planning.placement import Terms
+from fleet.planning.requests import line as request_line
+from fleet.planning.requests import origin_line
+from fleet.service import scale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,9 +47,9 @@ def plan(
 ) -> None:
     """Print the changes from what is there to what is wanted; writes nothing."""
     choice = Choice(site_name, fleet)
-    with service.open_fleet(str(choice.folder()), choice.fleet) as controller:
+    with scale.open_fleet(str(choice.folder()), choice.fleet) as controller:
         terms = Terms(partial=partial, allow_possible=allow_possible)
-        answer = service.present(controller, FirstBoot("", ()), size=size, add=add, terms=terms, check=True)
+        answer = scale.present(controller, FirstBoot("", ()), size=size, add=add, terms=terms, check=True)
     if as_json:
         print_json({"schema": 1, **answer["plan"], "changes": answer["changed"], "target_from": answer["target_from"]})
         return
@@ -70,7 +70,7 @@ def status(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
     It tells what the fleet wrote down (a state is that of the last run) and what vCenter shows (power, address, host, GPUs), and
     asks no guest, so it is fast. A server that died an hour ago is still ready here: fleet verify asks every one.
     """
-    document = service.status(Choice(site_name, fleet).site(), fleet)
+    document = scale.status(Choice(site_name, fleet).site(), fleet)
     broken = " ".join(entry["error"] for entry in document["fleets"] if entry["error"])
     if as_json:
         print_json(document | {"error": trouble(broken, FleetError.exit_code) if broken else None})

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich.markup import escape
 
-from fleet import verdict
 from fleet.ansible.runner import Outcome, Step, run_playbook
 from fleet.cli import playbook
 from fleet.cli.common import Choice, err, out, print_json, site_options
 from fleet.cli.ending import INTERRUPTED_CODE, trouble
 from fleet.cli.scale import json_option, verbose_option
-from fleet.verdict import Asked, Verdict
+from fleet.health import verify as verdict
+from fleet.health.verify import Asked, Verdict
 from fleet.vsphere.session import connect
 
 if TYPE_CHECKING:

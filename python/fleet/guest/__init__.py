@@ -1,3 +1,5 @@
-"""Whether a guest is fit for its role. Shipped to guests by Ansible: standard library and relative imports, Python 3.8 syntax."""
+"""All that is shipped into guests by Ansible (``ansible.module_utils.fleet.guest``): the standard library and relative imports
+only, Python 3.8 syntax. ``checks`` tells whether a guest is fit for its role.
+"""
 
 from __future__ import annotations

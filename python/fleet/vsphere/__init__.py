@@ -4,7 +4,7 @@
 - ``faults``: every vSphere fault and broken connection as an error of ``fleet.errors``
 - ``session``: one login; a lost session logs in again
 - ``collect``: bulk reads of properties, by pages
-- ``read``: VMs, hosts and devices as values of ``fleet.model``
+- ``read``: VMs, hosts and devices as values of ``fleet.domain.state``
 - ``inventory``: names and parents of what VMs stand on
 - ``find``: what ``fleet.yml`` names: folder, template, pool, host, datastore, network
 - ``updates``: one WaitForUpdatesEx loop for many objects
@@ -14,3 +14,5 @@
 - ``batch``: batches of power, destroy and ``fleet.*`` keys
 - ``record``: the fleet's record, by compare-and-swap
 """
+
+from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a difference of PCI devices (``fleet.gpu.attach``) to vSphere's device changes, and back from a VM's devices.
+"""From a difference of PCI devices (``fleet.gpu.devices``) to vSphere's device changes, and back from a VM's devices.
 
 The VM must be powered off. Members of a vendor device group are added and removed together, as vSphere wants it.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleet.errors import SiteError
-from fleet.gpu.attach import (
+from fleet.gpu.devices import (
     DeviceGroup,
     Difference,
     DynamicDevice,
@@ -240,7 +240,7 @@ def attach_spec(
         wanted: every PCI device that it is to hold.
         present: what it holds (``present_devices``).
         told: what its host offers; needed for groups and for devices by address.
-        pins: see :func:`fleet.gpu.attach.device_options`.
+        pins: see :func:`fleet.gpu.devices.device_options`.
 
     Raises:
         SiteError: the host has no such device or group.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fleet.domain.identity import KEY_PREFIX
 from fleet.errors import FleetError
-from fleet.model import KEY_PREFIX
 from fleet.vsphere.api import vim
 from fleet.vsphere.collect import moid, read_some
 from fleet.vsphere.tasks import Job, Outcome, run_tasks, running, wait_tasks

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fleet.gpu.attach import DynamicDevice, FixedDevice
-from fleet.gpu.model import READ_PRIVILEGE, Claim, WholeCard
-from fleet.gpu.whole import HostCards, answers
+from fleet.gpu.capacity.passthrough import HostCards, answers
+from fleet.gpu.devices import DynamicDevice, FixedDevice
+from fleet.gpu.site import READ_PRIVILEGE, Claim, WholeCard
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import unsigned
 from fleet.vsphere.collect import moid, read_some
@@ -20,7 +20,7 @@ from fleet.vsphere.collect import moid, read_some
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from fleet.model import Host, Vm
+    from fleet.domain.state import Host, Vm
     from fleet.vsphere.session import Session
 
 _PASSTHROUGH, _PCI, _VMS = "config.pciPassthruInfo", "hardware.pciDevice", "vm"

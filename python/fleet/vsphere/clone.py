@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleet.errors import SiteError, VSphereError
-from fleet.gpu.attach import DeviceGroup, FixedDevice, device_options, difference, wanted_devices
+from fleet.gpu.devices import DeviceGroup, FixedDevice, device_options, difference, wanted_devices
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import NOTHING_TOLD, HostDevices, device_changes, present_devices, read_host_devices
 from fleet.vsphere.collect import moid, read_all, read_some
@@ -17,7 +17,7 @@ from fleet.vsphere.tasks import Job, Outcome, run_tasks, running
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from fleet.gpu.attach import PciDevice, Present
+    from fleet.gpu.devices import PciDevice, Present
     from fleet.vsphere.customize import Customization
     from fleet.vsphere.session import Session
     from fleet.vsphere.tasks import Progress

@@ -6,11 +6,11 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fleet.pool import as_addresses
+from fleet.domain.address_pool import as_addresses
 from fleet.vsphere.api import vim
 
 if TYPE_CHECKING:
-    from fleet.pool import Address, Pool, Range
+    from fleet.domain.address_pool import Address, Pool, Range
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fleet.errors import VSphereError
-from fleet.gpu.catalogue import MIG
-from fleet.gpu.read import MODES
+from fleet.gpu.capacity.view import MODES
+from fleet.gpu.catalogue.profiles import MIG
 from fleet.vsphere.api import vim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fleet.model import Host
+    from fleet.domain.state import Host
     from fleet.vsphere.session import Session
 
 

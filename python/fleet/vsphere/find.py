@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fleet.domain.identity import LOADBALANCER
 from fleet.errors import NoRoomError, SiteError, VSphereError
-from fleet.model import LOADBALANCER
 from fleet.vsphere.api import vim
 from fleet.vsphere.collect import moid, read_all, read_one
 from fleet.vsphere.inventory import Entry, Inventory, read_inventory
@@ -20,8 +20,9 @@ from fleet.vsphere.read import read_vms
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from fleet.model import FleetSpec, Vm
-    from fleet.plan import Creation
+    from fleet.domain.plan import Creation
+    from fleet.domain.spec import FleetSpec
+    from fleet.domain.state import Vm
     from fleet.vsphere.session import Session
 
 _FEW = 12  # names that an error lists when none of them is near

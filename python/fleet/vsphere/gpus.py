@@ -1,4 +1,4 @@
-"""Reads what placement is told (``fleet.gpu.model``): hosts with GPUs, who stands on them, what vCenter says of profiles.
+"""Reads what placement is told (``fleet.gpu.site``): hosts with GPUs, who stands on them, what vCenter says of profiles.
 
 Bulk reads only: their number does not grow with hosts and VMs. vCenter is asked about vGPU profiles once for each kind
 of host (a cluster's hosts that offer the same profiles), never for each host or VM; vSphere 9's capacity alone takes a call for
@@ -11,24 +11,25 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fleet.domain.identity import RECORD
 from fleet.errors import VSphereError
-from fleet.gpu.attach import Vgpu, pin_key, places
-from fleet.gpu.model import GpuSite, ProfileFact, Reservation
-from fleet.gpu.observed import gpu_host
-from fleet.gpu.seating import Holder
-from fleet.gpu.whole import NO_CARDS
-from fleet.model import RECORD
+from fleet.gpu.capacity.passthrough import NO_CARDS
+from fleet.gpu.catalogue.profiles import ProfileFact
+from fleet.gpu.devices import Vgpu, pin_key, places
+from fleet.gpu.occupants import Holder
+from fleet.gpu.site import GpuSite, Reservation
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import present_devices
 from fleet.vsphere.cards import read_cards
 from fleet.vsphere.collect import moid, read_all, read_some
 from fleet.vsphere.directpath import remaining
+from fleet.vsphere.gpu_hosts import gpu_host
 from fleet.vsphere.read import to_devices
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from fleet.model import Host, Vm
+    from fleet.domain.state import Host, Vm
     from fleet.vsphere.collect import Properties
     from fleet.vsphere.session import Session
 

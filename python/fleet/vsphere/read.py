@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from fleet.model import KEY_PREFIX, MEMBER_KEYS, RECORD_KEY, Devices, Gpu, GuestNic, Host, Nic, Vm
+from fleet.domain.identity import KEY_PREFIX, MEMBER_KEYS, RECORD_KEY
+from fleet.domain.state import Devices, Gpu, GuestNic, Host, Nic, Vm
 from fleet.vsphere.api import vim
 from fleet.vsphere.collect import PAGE, moid, read_all, read_some
 

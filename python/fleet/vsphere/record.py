@@ -6,9 +6,9 @@ import random
 import time
 from typing import TYPE_CHECKING
 
+from fleet.domain.identity import KEY_PREFIX, RECORD, RECORD_KEY, member_uuid
+from fleet.domain.record import Record, format_record, parse
 from fleet.errors import ConflictError, FleetError
-from fleet.model import KEY_PREFIX, RECORD, RECORD_KEY, member_uuid
-from fleet.record import Record, format_record, parse
 from fleet.vsphere.api import vim
 from fleet.vsphere.batch import reconfigure_keys
 from fleet.vsphere.collect import moid
@@ -19,7 +19,8 @@ from fleet.vsphere.tasks import Job, run_tasks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fleet.model import FleetSpec, Vm
+    from fleet.domain.spec import FleetSpec
+    from fleet.domain.state import Vm
     from fleet.vsphere.session import Session
 
 

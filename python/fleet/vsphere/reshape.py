@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fleet.gpu.attach import Vgpu, device_options, places, wanted_devices
+from fleet.gpu.devices import Vgpu, device_options, places, wanted_devices
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import attach_spec, present_devices
 from fleet.vsphere.batch import write_options

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fleet.domain.identity import TRITON
 from fleet.errors import SiteError
-from fleet.gpu.attach import Vgpu
-from fleet.model import TRITON
-from fleet.template import Template, problems, uncounted
+from fleet.gpu.devices import Vgpu
+from fleet.planning.template_check import Template, problems, uncounted
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import present_devices
 from fleet.vsphere.collect import moid, read_some
@@ -15,8 +15,8 @@ from fleet.vsphere.collect import moid, read_some
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from fleet.model import FleetSpec
-    from fleet.plan import Creation
+    from fleet.domain.plan import Creation
+    from fleet.domain.spec import FleetSpec
     from fleet.vsphere.find import Place
     from fleet.vsphere.session import Session
 

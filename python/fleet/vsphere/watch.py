@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fleet.addresses import guest_addresses, own_address
+from fleet.domain.guest_addresses import guest_addresses, own_address
 from fleet.errors import FleetError, VSphereError, WaitError
 from fleet.vsphere.api import vim
 from fleet.vsphere.read import read_devices, to_vm
@@ -17,7 +17,7 @@ from fleet.wait import Deadline
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from fleet.model import Vm
+    from fleet.domain.state import Vm
     from fleet.vsphere.session import Session
 
 __all__ = ["Outcome", "Watched", "wait_addresses", "wait_power", "wait_tasks", "wait_vms"]

@@ -19,10 +19,10 @@ import pytest
 import yaml
 from pyVmomi import vim
 
-from fleet import claims, service
-from fleet.controller import FirstBoot, Limits
 from fleet.lab.build import build_vcenter
-from fleet.site import load_site
+from fleet.operations.fleet import FirstBoot, Limits
+from fleet.service import lease, scale
+from fleet.site.load import load_site
 
 from ..lab.conftest import done  # noqa: TID252  pytest's own packages
 from .role import USER, running
@@ -30,8 +30,8 @@ from .role import USER, running
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from fleet.controller import Controller
     from fleet.lab.control import Call, Control
+    from fleet.operations.fleet import Controller
 
 ROOT = Path(__file__).parents[3]
 MODEL = Path(__file__).with_name("site.yml")
@@ -145,26 +145,26 @@ class Site:
 
     @contextlib.contextmanager
     def open(self, fleet: str | None = None) -> Iterator[Controller]:
-        with service.open_fleet(str(self.file), fleet, limits=LIMITS) as controller:
+        with scale.open_fleet(str(self.file), fleet, limits=LIMITS) as controller:
             yield controller
 
     @contextlib.contextmanager
     def hold(self, fleet: str | None = None, *, create: bool = True) -> Iterator[Controller]:
         """A controller that may write: it holds the fleet's lease."""
-        with claims.holding(str(self.file), fleet, "test", create=create, limits=LIMITS) as controller:
+        with lease.holding(str(self.file), fleet, "test", create=create, limits=LIMITS) as controller:
             yield controller
 
     def present(self, fleet: str | None = None, **how: Any) -> dict[str, Any]:
         with (self.open if how.get("check") else self.hold)(fleet) as controller:
-            return service.present(controller, BOOT, **how)
+            return scale.present(controller, BOOT, **how)
 
     def drain(self, fleet: str | None = None, **how: Any) -> dict[str, Any]:
         with self.hold(fleet, create=False) as controller:
-            return service.drain(controller, **how)
+            return scale.drain(controller, **how)
 
     def remove(self, fleet: str | None = None, **how: Any) -> dict[str, Any]:
         with self.hold(fleet, create=False) as controller:
-            return service.remove(controller, **how)
+            return scale.remove(controller, **how)
 
     def mark_ready(self, fleet: str | None = None) -> None:
         """What a run writes down after each member answered."""

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fleet import leasing
-from fleet.owner import this_owner
+from fleet.lease import store
+from fleet.lease.holder import this_owner
 from fleet.vsphere.session import connect
 
 from .conftest import BIN, ROOT
@@ -18,7 +18,7 @@ from .conftest import BIN, ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fleet.lease import Lease, Owner
+    from fleet.lease.value import Lease, Owner
 
     from .conftest import Site
 
@@ -52,7 +52,7 @@ def someone_else(site: Site, run: str = "theirs", ttl: float = 3600.0, who: Owne
     """Somebody on another machine holds the fleet's lease."""
     here = site.load()
     with connect(here.endpoint()) as session:
-        return leasing.acquire(session, here.fleet("demo"), run, who, ttl=ttl)
+        return store.acquire(session, here.fleet("demo"), run, who, ttl=ttl)
 
 
 def kill(run: subprocess.Popen[bytes]) -> None:

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fleet import service
-from fleet.keeper import Keeper
 from fleet.lab.build import build_vcenter
+from fleet.lease.renewal import Keeper
+from fleet.service import scale
 from fleet.vsphere import read
 
 from .conftest import BALANCER, BOOT, MODEL, ROOT, SLICE, Site, fleet_of, running
@@ -59,7 +59,7 @@ class Scenario:
 def _scale_out(**how: int) -> Callable[[Site, str], None]:
     def run(site: Site, name: str) -> None:
         with site.hold(name) as controller:
-            answer = service.present(controller, BOOT, **how)
+            answer = scale.present(controller, BOOT, **how)
             assert answer["failures"] == {}, answer["failures"]
             controller.mark({m["name"]: ("ready", None) for m in answer["servers"] + answer["balancers"]})
 
@@ -69,8 +69,8 @@ def _scale_out(**how: int) -> Callable[[Site, str], None]:
 def _scale_in(count: int) -> Callable[[Site, str], None]:
     def run(site: Site, name: str) -> None:
         with site.hold(name, create=False) as controller:
-            chosen = service.drain(controller, count=count)["plan"]["drain"]
-            answer = service.remove(controller, names=chosen, confirm=name)
+            chosen = scale.drain(controller, count=count)["plan"]["drain"]
+            answer = scale.remove(controller, names=chosen, confirm=name)
         assert answer["failures"] == {}, answer["failures"]
 
     return run

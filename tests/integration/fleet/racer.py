@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 import uuid
 
-from fleet import claims
 from fleet.errors import LeaseError
-from fleet.owner import this_owner
+from fleet.lease.holder import this_owner
+from fleet.service import lease
 
 site_file, fleet = sys.argv[1:]
 print("ready", flush=True)  # noqa: T201
 sys.stdin.readline()
 try:
-    claims.acquire(site_file, fleet, str(uuid.uuid4()), this_owner("racer"))
+    lease.acquire(site_file, fleet, str(uuid.uuid4()), this_owner("racer"))
     print("won", flush=True)  # noqa: T201
 except LeaseError as error:
     print(error, flush=True)  # noqa: T201

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from pyVmomi import vim
 
-from fleet import allotment, service
 from fleet.errors import NoRoomError
+from fleet.operations import addresses as allotment
+from fleet.service import scale
 
 from .conftest import BALANCER, BOOT, done, fleet_of, remove
 
@@ -48,7 +49,7 @@ def addresses(answer: dict[str, Any]) -> dict[str, str]:
 def test_servers_and_balancers_get_the_lowest_free_addresses_and_keep_them(pooled):
     site = pooled(balancers=BALANCER)
     with site.hold("demo") as controller:
-        answer = service.present(controller, BOOT, size=2)
+        answer = scale.present(controller, BOOT, size=2)
         assert answer["failures"] == {}
         assert addresses(answer) == {"demo-001": "198.18.0.200", "demo-002": "198.18.0.201", "demo-lb-001": "198.18.0.202"}
         assert "as 198.18.0.200" in "".join(answer["plan_lines"])
@@ -59,7 +60,7 @@ def test_servers_and_balancers_get_the_lowest_free_addresses_and_keep_them(poole
         assert told["addresses"] == ["198.18.0.200/24"]
         assert told["routes"] == [{"to": "0.0.0.0/0", "via": "198.18.0.1"}]
         controller.mark({m.name: ("ready", None) for m in controller.observe().state.members if m.confirmed})
-        again = service.present(controller, BOOT)
+        again = scale.present(controller, BOOT)
         assert again["changed"] is False
         assert addresses(again) == addresses(answer)
 
@@ -68,7 +69,7 @@ def test_the_address_is_born_with_the_vm(pooled):
     site = pooled()
     begin = site.control.last()
     with site.hold("demo") as controller:
-        service.present(controller, BOOT, size=1)
+        scale.present(controller, BOOT, size=1)
     writes = [(call.method, call.name) for call in site.writes(begin)]
     assert writes.index(("CloneVM_Task", "triton-template")) < writes.index(("ReconfigVM_Task", "demo-001"))
     assert writes.index(("ReconfigVM_Task", "demo-001")) < writes.index(("PowerOnVM_Task", "demo-001"))
@@ -82,10 +83,10 @@ def test_a_vm_that_never_ran_holds_its_address_and_the_next_run_tells_it(pooled)
         site.control.fail(
             "GenericVmConfigFault", method="ReconfigVM_Task", target="demo-001", message="disk on fire", times=1, task=True
         )
-        first = service.present(controller, BOOT, size=1)
+        first = scale.present(controller, BOOT, size=1)
         assert "disk on fire" in first["failures"]["demo-001"]
         assert site.vm("fleets/demo/demo-001").runtime.powerState == "poweredOff"
-        second = service.present(controller, BOOT, size=2)
+        second = scale.present(controller, BOOT, size=2)
         assert second["failures"] == {}
         assert addresses(second) == {"demo-001": "198.18.0.200", "demo-002": "198.18.0.201"}
         assert network(site.vm("fleets/demo/demo-001"))["ethernets"]["fleet"]["addresses"] == ["198.18.0.200/24"]
@@ -96,7 +97,7 @@ def test_an_address_that_somebody_else_reports_is_not_taken(pooled):
     site.control.guest("printer", address="198.18.0.200")
     try:
         with site.hold("demo") as controller:
-            assert addresses(service.present(controller, BOOT, size=1)) == {"demo-001": "198.18.0.201"}
+            assert addresses(scale.present(controller, BOOT, size=1)) == {"demo-001": "198.18.0.201"}
     finally:
         site.control.guest("printer")
 
@@ -105,23 +106,23 @@ def test_an_address_of_another_fleet_is_not_taken_while_its_vm_is_off(pooled, si
     other = {**POOL, "range": "198.18.0.200-198.18.0.200"}
     site.write({"other": fleet_of("other", addresses=other)})
     with site.hold("other") as controller:
-        service.present(controller, BOOT, size=1)
+        scale.present(controller, BOOT, size=1)
     site.vm("fleets/other/other-001").PowerOff()
     pooled()
     with site.hold("demo") as controller:
-        assert addresses(service.present(controller, BOOT, size=1)) == {"demo-001": "198.18.0.201"}
+        assert addresses(scale.present(controller, BOOT, size=1)) == {"demo-001": "198.18.0.201"}
 
 
 def test_a_removed_vm_gives_its_address_back_and_an_empty_pool_stops_before_anything_is_cloned(pooled):
     site = pooled(pool={"range": "198.18.0.200-198.18.0.201"})
     with site.hold("demo") as controller:
-        service.present(controller, BOOT, size=2)
+        scale.present(controller, BOOT, size=2)
         before = site.control.last()
         with pytest.raises(NoRoomError, match=r"0 of its 2 addresses left and 1 are needed.*was allotted to demo-001"):
-            service.present(controller, BOOT, size=3)
+            scale.present(controller, BOOT, size=3)
         assert [call.method for call in site.writes(before)] == []
         remove(site.vm("fleets/demo/demo-001"))
-        answer = service.present(controller, BOOT, size=2)
+        answer = scale.present(controller, BOOT, size=2)
         assert addresses(answer)["demo-003"] == "198.18.0.200"
 
 
@@ -134,9 +135,9 @@ def test_whoever_answers_on_the_network_keeps_his_address(pooled):
         return {"198.18.0.200"} & set(asked[-1])
 
     with site.hold("demo") as controller:
-        service.present(controller, BOOT, size=0)
+        scale.present(controller, BOOT, size=0)
         observed = controller.observe()
-        plan = service.planning.plan_present(controller.spec, observed.record, observed.state, size=2)
+        plan = scale.planning.plan_present(controller.spec, observed.record, observed.state, size=2)
         chosen = allotment.allotted(controller, plan, observed, ask=ask)
         assert [c.addresses for c in chosen.create] == [("198.18.0.201",), ("198.18.0.202",)]
         assert asked == [["198.18.0.200", "198.18.0.201"], ["198.18.0.201", "198.18.0.202"]]
@@ -154,11 +155,11 @@ def test_an_address_that_was_taken_meanwhile_keeps_its_vm_off(pooled):
         site.control.fail(
             "GenericVmConfigFault", method="PowerOnVM_Task", target="demo-001", message="not today", times=1, task=True
         )
-        service.present(controller, BOOT, size=1)
+        scale.present(controller, BOOT, size=1)
         site.control.guest("printer", address="198.18.0.200")
         begin = site.control.last()
         try:
-            answer = service.present(controller, BOOT)
+            answer = scale.present(controller, BOOT)
         finally:
             site.control.guest("printer")
         assert "198.18.0.200 is reported by printer" in answer["failures"]["demo-001"]
@@ -172,18 +173,18 @@ def test_a_guest_with_another_address_than_its_own_is_quarantined(pooled):
         site.control.fail(
             "GenericVmConfigFault", method="PowerOnVM_Task", target="demo-001", message="not today", times=1, task=True
         )
-        service.present(controller, BOOT, size=1)
+        scale.present(controller, BOOT, size=1)
         site.control.guest("demo-001", address="198.18.0.77")
-        answer = service.present(controller, BOOT)
+        answer = scale.present(controller, BOOT)
         assert "did not report 198.18.0.200, which was allotted to it" in answer["failures"]["demo-001"]
         site.control.guest("demo-001")
-        assert service.present(controller, BOOT)["failures"] == {}
+        assert scale.present(controller, BOOT)["failures"] == {}
 
 
 def test_both_families(pooled):
     site = pooled(pool={"ipv6": V6})
     with site.hold("demo") as controller:
-        (server,) = service.present(controller, BOOT, size=1)["servers"]
+        (server,) = scale.present(controller, BOOT, size=1)["servers"]
     assert server["address"] == "198.18.0.200"
     assert server["vars"]["fleet"]["addresses"] == ["198.18.0.200", "2001:db8::10"]
     assert network(site.vm("fleets/demo/demo-001"))["ethernets"]["fleet"]["addresses"] == ["198.18.0.200/24", "2001:db8::10/64"]
@@ -192,7 +193,7 @@ def test_both_families(pooled):
 def test_ipv6_alone(pooled, site):
     site.write({"demo": fleet_of("demo", addresses={**V6, "probe": False})})
     with site.hold("demo") as controller:
-        (server,) = service.present(controller, BOOT, size=1)["servers"]
+        (server,) = scale.present(controller, BOOT, size=1)["servers"]
     assert server["address"] == "2001:db8::10"
     assert server["vars"]["ansible_host"] == "2001:db8::10"
 
@@ -200,7 +201,7 @@ def test_ipv6_alone(pooled, site):
 def test_a_site_may_choose_vspheres_own_customization(pooled):
     site = pooled(first_boot="customization", domain="example.com", pool={"ipv6": V6, "search": ["example.com"]})
     with site.hold("demo") as controller:
-        answer = service.present(controller, BOOT, size=1)
+        answer = scale.present(controller, BOOT, size=1)
     assert answer["failures"] == {}
     assert addresses(answer) == {"demo-001": "198.18.0.200"}
     assert not [key for key in keys(site.vm("fleets/demo/demo-001")) if key.startswith("guestinfo.")]
@@ -220,7 +221,7 @@ def test_a_site_may_choose_vspheres_own_customization(pooled):
 def test_a_customization_with_dhcp(site):
     site.write({"demo": fleet_of("demo", first_boot="customization", domain="example.com")})
     with site.hold("demo") as controller:
-        assert service.present(controller, BOOT, size=1)["failures"] == {}
+        assert scale.present(controller, BOOT, size=1)["failures"] == {}
     (mapping,) = site.control.customization("demo-001")["nicSettingMap"]
     assert "ipAddress" not in mapping["adapter"]["ip"]
 
@@ -244,7 +245,7 @@ def test_a_customization_describes_every_card_of_the_template(pooled, golden):
     golden()
     site = pooled(first_boot="customization", domain="example.com", template="golden")
     with site.hold("demo") as controller:
-        assert service.present(controller, BOOT, size=1)["failures"] == {}
+        assert scale.present(controller, BOOT, size=1)["failures"] == {}
     first, second = (mapping["adapter"] for mapping in site.control.customization("demo-001")["nicSettingMap"])
     assert first["ip"]["ipAddress"] == "198.18.0.200"
     assert "ipAddress" not in second["ip"]

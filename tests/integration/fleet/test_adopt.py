@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 from pyVmomi import vim
 
-from fleet import adopt
 from fleet.cli import main as command
+from fleet.domain.identity import member_uuid
 from fleet.errors import FleetError, UsageError
-from fleet.model import member_uuid
+from fleet.operations import adopt
 
 from ..lab.conftest import until  # noqa: TID252  pytest's own packages
 from .conftest import BALANCER, Site, done, fleet_of, hand_made_clone

@@ -16,11 +16,12 @@ import pytest
 import yaml
 from pyVmomi import vim
 
-from fleet import claims, leasing
 from fleet.errors import FleetError, LeaseError
-from fleet.keeper import Keeper
-from fleet.leasing import Waiting
-from fleet.owner import this_owner
+from fleet.lease import store
+from fleet.lease.holder import this_owner
+from fleet.lease.renewal import Keeper
+from fleet.lease.store import Waiting
+from fleet.service import lease as claims
 from fleet.vsphere import record as records
 from fleet.vsphere.session import connect
 
@@ -102,11 +103,11 @@ def test_an_ended_lease_is_waited_for_with_a_countdown(site):
     lines = []
     someone_else(site, ttl=5.0)
     with session_of(site) as (session, spec):
-        leasing.acquire(session, spec, "mine", this_owner("test"), wait=Waiting(60, lines.append))
+        store.acquire(session, spec, "mine", this_owner("test"), wait=Waiting(60, lines.append))
     assert "anna on ops1" in lines[0]
     assert "waiting, giving up in 60 s" in lines[0]
     with pytest.raises(LeaseError, match="lost the lease"), session_of(site) as (session, spec):
-        leasing.require(session, spec, "theirs")
+        store.require(session, spec, "theirs")
 
 
 def test_a_broken_lease_stops_the_old_run_before_its_next_writes(site):

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pyVmomi import vim
 
-from fleet import service
 from fleet.errors import QuarantinedError
+from fleet.service import scale
 
 from .conftest import done, fleet_of
 from .reading import keys, names
@@ -55,7 +55,7 @@ def test_a_guest_without_address_is_quarantined(site):
     site.control.guest("demo-001", address="none")
     with site.hold() as controller:
         controller.limits = type(controller.limits)(address=0.2, ssh=1)
-        answer = service.present(controller, site.boot)
+        answer = scale.present(controller, site.boot)
     assert "no address on network triton-net" in answer["failures"]["demo-001"]
     assert answer["servers"][0]["state"] == "quarantined"
 
@@ -64,7 +64,7 @@ def test_a_guest_whose_ssh_server_is_silent_is_quarantined(site, monkeypatch):
     monkeypatch.setenv("FLEET_TEST_MUTE", "all")
     with site.hold() as controller:
         controller.limits = type(controller.limits)(ssh=0.2)
-        answer = service.present(controller, site.boot)
+        answer = scale.present(controller, site.boot)
     assert "its SSH server at" in answer["failures"]["demo-001"]
     assert answer["servers"][0]["state"] == "quarantined"
     monkeypatch.delenv("FLEET_TEST_MUTE")

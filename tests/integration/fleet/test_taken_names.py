@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pyVmomi import vim
 
-from fleet.duplicates import ROUNDS
-from fleet.model import member_uuid
+from fleet.domain.identity import member_uuid
+from fleet.operations.name_conflicts import ROUNDS
 
 from ..lab.conftest import until  # noqa: TID252  pytest's own packages
 from .conftest import BALANCER, done, fleet_of

@@ -13,10 +13,10 @@ from datetime import timedelta
 
 import pytest
 
-from fleet import claims, service
-from fleet.controller import Limits
 from fleet.errors import ConnectError, FleetError
 from fleet.lab import keys
+from fleet.operations.fleet import Limits
+from fleet.service import lease, scale
 from fleet.vsphere import updates
 
 from .conftest import BALANCER, BOOT, MODEL, SLICE, Site, fleet_of, running
@@ -105,14 +105,14 @@ def ended(work):
 
 
 def out(site):
-    with claims.holding(str(site.file), None, "test", limits=SHORT) as controller:
-        return service.present(controller, BOOT, **OUT)
+    with lease.holding(str(site.file), None, "test", limits=SHORT) as controller:
+        return scale.present(controller, BOOT, **OUT)
 
 
 def less(site):
-    with claims.holding(str(site.file), None, "test", create=False, limits=SHORT) as controller:
-        chosen = service.drain(controller, count=1)["plan"]["drain"]
-        return service.remove(controller, names=chosen, confirm="demo")
+    with lease.holding(str(site.file), None, "test", create=False, limits=SHORT) as controller:
+        chosen = scale.drain(controller, count=1)["plan"]["drain"]
+        return scale.remove(controller, names=chosen, confirm="demo")
 
 
 def check(site, trouble, wanted, run):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from tests.integration.fleet import killing
 
-from fleet import resizing
-from fleet.holding import GPUS, WAS, held
+from fleet.operations import resize
+from fleet.planning.vgpus import GPUS, WAS, held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +28,9 @@ def _resize(count: int) -> Callable[[Site, str], None]:
     def run(site: Site, name: str) -> None:
         server = f"{name}-001"
         with site.hold(name, create=False) as controller:
-            if resizing.planned(controller, [server], confirm=name, gpus=count)["changed"]:
-                resizing.change(controller, server, gpus=count)
-                resizing.finish(controller, server, "ready", None)
+            if resize.planned(controller, [server], confirm=name, gpus=count)["changed"]:
+                resize.change(controller, server, gpus=count)
+                resize.finish(controller, server, "ready", None)
 
     return run
 
@@ -39,10 +39,10 @@ def _restored(site: Site, name: str) -> None:
     """A change that is taken back: it was made, and what stands with the server brings back what it held."""
     server = f"{name}-001"
     with site.hold(name, create=False) as controller:
-        if not resizing.planned(controller, [server], confirm=name)["changed"]:
+        if not resize.planned(controller, [server], confirm=name)["changed"]:
             return
-        resizing.restore(controller, server)
-        resizing.finish(controller, server, "ready", None)
+        resize.restore(controller, server)
+        resize.finish(controller, server, "ready", None)
 
 
 def _grown_to(count: int, site: Site, name: str) -> None:
@@ -54,7 +54,7 @@ def _grown_to(count: int, site: Site, name: str) -> None:
 def _half_done(site: Site, name: str) -> None:
     site.grown(name, size=2)
     with site.hold(name, create=False) as controller:
-        resizing.change(controller, f"{name}-001", gpus=2)
+        resize.change(controller, f"{name}-001", gpus=2)
 
 
 SCENARIOS = {

@@ -7,14 +7,14 @@ import re
 import pytest
 
 from fleet.errors import NoRoomError, SiteError
-from fleet.gpu.attach import DynamicDevice, Vgpu
-from fleet.gpu.capacity import capacity
-from fleet.gpu.draw import map_lines
-from fleet.gpu.model import Reservation
-from fleet.gpu.shapes import map_json
-from fleet.room import Terms
-from fleet.service import gpus
-from fleet.site import load_site
+from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.devices import DynamicDevice, Vgpu
+from fleet.gpu.report.as_json import map_json
+from fleet.gpu.report.map_text import map_lines
+from fleet.gpu.site import Reservation
+from fleet.planning.placement import Terms
+from fleet.service.scale import gpus
+from fleet.site.load import load_site
 from fleet.vsphere.attach import attach_spec, present_devices
 
 from .conftest import BLIND, CARD, FOUR, ONE, PAIR, PAIR_MEMBER, POLICIES, SEVEN, THREE, TWO, done, gpu_fleet

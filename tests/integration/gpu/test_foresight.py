@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from fleet import foresight
 from fleet.errors import NoRoomError
-from fleet.foresight import Question
-from fleet.site import load_site
+from fleet.service import capacity
+from fleet.service.capacity import Question
+from fleet.site.load import load_site
 
 from .conftest import FOUR, ONE, SEVEN, THREE, TWO, gpu_fleet
 
@@ -52,7 +52,7 @@ def test_fit_says_what_the_plan_says(many):
     there, refused = load_site(many.file), dict[str, str]()
     for number, (what, (_, _, count)) in enumerate(FLEETS.items()):
         name = f"f{number}"
-        found = foresight.fit(there, Question(count=count, fleet=name)).plan
+        found = capacity.fit(there, Question(count=count, fleet=name)).plan
         try:
             plan = many.present(name, check=True, **({"add": count} if name == "f1" else {"size": count}))["plan"]
         except NoRoomError as error:
@@ -131,10 +131,10 @@ def test_whole_cards_fit_as_the_plan_says(site):
     )
     there = load_site(site.file)
     for name, most in (("alone", 2), ("beside", 1)):
-        found = foresight.fit(there, Question(count=most, fleet=name)).plan
+        found = capacity.fit(there, Question(count=most, fleet=name)).plan
         plan = site.present(name, check=True, size=most)["plan"]["create"]
         assert [(one.server, one.host) for one in found.placements] == [(one["name"], one["host"]) for one in plan], name
-        assert not foresight.fit(there, Question(count=most + 1, fleet=name)).plan.fits
+        assert not capacity.fit(there, Question(count=most + 1, fleet=name)).plan.fits
         with pytest.raises(NoRoomError):
             site.present(name, check=True, size=most + 1)
     answer = asked(site, "gpu", "fit", "--fleet", "alone", "--count", "2")[1]

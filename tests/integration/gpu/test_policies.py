@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from fleet.errors import NoRoomError
-from fleet.gpu.placement import place
-from fleet.gpu.request import Request, equal_servers
-from fleet.room import Terms
-from fleet.service import gpus
-from fleet.site import load_site
+from fleet.gpu.placement.place import place
+from fleet.gpu.placement.request import Request, equal_servers
+from fleet.planning.placement import Terms
+from fleet.service.scale import gpus
+from fleet.site.load import load_site
 
 from .conftest import FOUR, ONE, POLICIES, SEVEN, THREE, TWO, gpu_fleet
 

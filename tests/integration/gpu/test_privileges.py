@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fleet import resizing
 from fleet.errors import VSphereError
-from fleet.holding import held
+from fleet.operations import resize
+from fleet.planning.vgpus import held
 
 from ..fleet.role import USER, without  # noqa: TID252  pytest's own packages
 from .conftest import FOUR, ONE, PAIR
@@ -36,7 +36,7 @@ def test_a_server_is_born_with_more_than_a_vgpu(site, what, privilege):
 
 def resized(site, step, **how):
     with site.hold() as controller:
-        return getattr(resizing, step)(controller, "demo-001", **how)
+        return getattr(resize, step)(controller, "demo-001", **how)
 
 
 def state(site):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.room import Terms
+from fleet.planning.placement import Terms
 
 from .conftest import FOUR, ONE, POLICIES, SEVEN, THREE, done
 from .test_devices import options

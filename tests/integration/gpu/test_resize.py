@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from fleet import resizing
 from fleet.errors import FleetError, NoRoomError, NotConfirmedError, UsageError
-from fleet.holding import GPUS, WAS, held
-from fleet.service import gpus
-from fleet.site import load_site
+from fleet.operations import resize
+from fleet.planning.vgpus import GPUS, WAS, held
+from fleet.service.scale import gpus
+from fleet.site.load import load_site
 
 from .conftest import CARD, FOUR, ONE, PAIR, SEVEN, THREE, TWO
 
@@ -21,7 +21,7 @@ def act(site: Any, what: str, *arguments: Any, **how: Any) -> dict[str, Any]:
     """One step of the playbook."""
     hold = getattr(site, "hold", site.open)
     with hold() as controller:
-        answer: dict[str, Any] = getattr(resizing, what)(controller, *arguments, **how)
+        answer: dict[str, Any] = getattr(resize, what)(controller, *arguments, **how)
         return answer
 
 
@@ -80,7 +80,7 @@ def test_refused_before_anything_is_written(site):
 
 def resizing_plan(site: Any, *names: str, **how: Any) -> Any:
     with site.open() as controller:
-        return resizing.planned(controller, names or ["demo-001"], confirm=None, **how)
+        return resize.planned(controller, names or ["demo-001"], confirm=None, **how)
 
 
 def test_it_moves_to_the_host_with_room(site):

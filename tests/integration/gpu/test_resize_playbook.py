@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from fleet import claims
-from fleet.holding import held
+from fleet.planning.vgpus import held
+from fleet.service import lease
 
 from ..fleet.role import without  # noqa: TID252  pytest's own packages
 from .conftest import ROOT, TWO
@@ -191,7 +191,7 @@ def test_a_run_that_lost_its_lease_takes_no_other_server_out_of_traffic(site, ru
         running = pool.submit(run, "demo-001", "demo-002")
         try:
             assert site.control.await_hold(ends, 90).state == "waiting"
-            assert claims.end(str(site.file), "demo")
+            assert lease.end(str(site.file), "demo")
         finally:
             site.control.clear_holds()
         done = running.result()

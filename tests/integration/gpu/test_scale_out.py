@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from fleet.errors import NoRoomError
-from fleet.gpu.capacity import capacity
-from fleet.room import Terms
+from fleet.gpu.capacity.rooms import capacity
+from fleet.planning.placement import Terms
 from fleet.vsphere.gpus import read_gpus
 
 from .conftest import ONE, SEVEN, THREE, TWO, done, gpu_fleet

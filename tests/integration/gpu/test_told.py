@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fleet.errors import NoRoomError
-from fleet.gpu.capacity import capacity
-from fleet.service import gpus
-from fleet.site import load_site
+from fleet.gpu.capacity.rooms import capacity
+from fleet.service.scale import gpus
+from fleet.site.load import load_site
 
 from .conftest import BLIND, FOUR, ONE, POLICIES, TWO
 

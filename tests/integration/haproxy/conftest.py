@@ -20,10 +20,10 @@ import pytest
 import yaml
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from fleet.addresses import in_url
+from fleet.domain.guest_addresses import in_url
 from fleet.errors import GuestError
-from fleet.haproxy.runtime import Runtime
-from fleet.haproxy.servers import Backend
+from fleet.guest.haproxy.runtime import Runtime
+from fleet.guest.haproxy.servers import Backend
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "haproxy"
 

@@ -13,7 +13,7 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from fleet.haproxy.servers import ABSENT, Wanted, apply, plan
+from fleet.guest.haproxy.servers import ABSENT, Wanted, apply, plan
 
 from ..local import has_ipv6  # noqa: TID252  pytest's own packages
 from .conftest import Server

@@ -19,7 +19,7 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from fleet.errors import GuestError
-from fleet.haproxy.servers import ABSENT, DRAINED, Wanted, apply, plan, settle
+from fleet.guest.haproxy.servers import ABSENT, DRAINED, Wanted, apply, plan, settle
 
 
 class Load:

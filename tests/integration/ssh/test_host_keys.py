@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from fleet import hostvars
-from fleet.model import FleetSpec, Member, Shape, Size, Vm
-from fleet.ssh import scan_host_keys
+from fleet.domain import hostvars
+from fleet.domain.spec import FleetSpec, Shape, Size
+from fleet.domain.state import Member, Vm
+from fleet.ssh.host_keys import scan_host_keys
 
 from ..local import has_ipv6  # noqa: TID252  pytest's own packages
 

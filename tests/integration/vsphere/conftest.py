@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fleet.domain.identity import member_uuid
+from fleet.domain.plan import Creation
+from fleet.domain.spec import FleetSpec, Shape, Size
 from fleet.lab.build import build_vcenter
 from fleet.lab.control import Control
 from fleet.lab.keys import ensure_password, ensure_tls
-from fleet.model import FleetSpec, Shape, Size, member_uuid
-from fleet.plan import Creation
 from fleet.vsphere import batch, clone, find, read
 from fleet.vsphere.session import Endpoint, Session, connect
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from fleet.domain.plan import Creation
 from fleet.errors import NoRoomError, SiteError
-from fleet.plan import Creation
 from fleet.vsphere import find, read
 from fleet.vsphere.api import vim
 from fleet.vsphere.collect import read_some

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from fleet.domain.identity import member_uuid
+from fleet.domain.record import Record
 from fleet.errors import ConflictError, FleetError, SiteError
-from fleet.model import member_uuid
-from fleet.record import Record
 from fleet.vsphere import batch, find, read, record
 from fleet.vsphere.api import vim
 

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from fleet.domain.endpoint import Endpoint
 from fleet.errors import ConnectError
-from fleet.vsphere.session import Endpoint, connect
+from fleet.vsphere.session import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -111,7 +111,7 @@ def test_reads_survive_one_loss(desk, method, fault):
 
 @pytest.mark.parametrize("method", ["PowerOnVM_Task", "CloneVM_Task", "ReconfigVM_Task", "Destroy_Task", "CreateVM_Task"])
 def test_writes_survive_a_lost_session(desk, method):
-    from fleet.record import Record
+    from fleet.domain.record import Record
     from fleet.vsphere import record
 
     desk.control.fail("NotAuthenticated", method=method, times=1)

@@ -9,7 +9,7 @@ from brute import MIG, TIMED, Host, arrangements
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from fleet.gpu.model import GpuHost, GpuSite, Occupant, PhysicalGpu
+from fleet.gpu.site import GpuHost, GpuSite, Occupant, PhysicalGpu
 
 MODELS = {"a100": ("NVIDIA A100-PCIE-40GB", 40), "a30": ("NVIDIA A30", 24)}
 PROFILES = tuple(f"grid_{stem}" for stem in (*MIG, *TIMED))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.gpu.attach import (
+from fleet.gpu.devices import (
     DeviceGroup,
     DynamicDevice,
     FixedDevice,

@@ -4,11 +4,11 @@ from brute import MIG, TIMED, Host
 from hypothesis import given
 from sites import PROFILES, examples, gpu_of, host_of, seeded, seeds
 
-from fleet.gpu.apart import apart
-from fleet.gpu.batches import Kinds, batches, order
-from fleet.gpu.catalogue import Catalogue, table
-from fleet.gpu.model import GpuHost
-from fleet.gpu.read import read_gpu
+from fleet.gpu.capacity.view import read_gpu
+from fleet.gpu.catalogue.profiles import Catalogue, table
+from fleet.gpu.placement.anti_affinity import apart
+from fleet.gpu.placement.worst_case import Kinds, batches, order
+from fleet.gpu.site import GpuHost
 
 ALL_MODES = ("multiInstanceGpu", "multiInstanceGpu", "sameSize", "sameSize", "mixedSize")
 

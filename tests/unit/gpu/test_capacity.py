@@ -7,10 +7,11 @@ from brute import MIG, TIMED
 from hypothesis import given
 from sites import PROFILES, examples, host_of, seeds
 
-from fleet.gpu.capacity import capacity
-from fleet.gpu.model import GpuHost, GpuSite, Occupant, PhysicalGpu, ProfileFact, Reservation
-from fleet.gpu.placement import place
-from fleet.gpu.request import Request, equal_servers
+from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.catalogue.profiles import ProfileFact
+from fleet.gpu.placement.place import place
+from fleet.gpu.placement.request import Request, equal_servers
+from fleet.gpu.site import GpuHost, GpuSite, Occupant, PhysicalGpu, Reservation
 
 ALL_MODES = ("multiInstanceGpu", "multiInstanceGpu", "sameSize", "mixedSize")
 

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.gpu.catalogue import MIG, MIG_TIME_SLICED, TIME_SLICED, Catalogue, cards, table, tokens_of_model
-from fleet.gpu.model import ProfileFact
+from fleet.gpu.catalogue.profiles import MIG, MIG_TIME_SLICED, TIME_SLICED, Catalogue, ProfileFact, cards, table, tokens_of_model
 
 # facts/gpu.md, one line for each row of its table: token, MIG-backed, time-sliced
 FACTS = """

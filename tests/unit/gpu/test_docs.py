@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fleet.gpu.batches import MAX_LATTICE
-from fleet.gpu.cards import MAX_VGPUS_PER_GPU
-from fleet.gpu.choose import EXACT_WORK
-from fleet.gpu.tables import fill_in
+from fleet.gpu.catalogue.cards import MAX_VGPUS_PER_GPU
+from fleet.gpu.placement.host_choice import EXACT_WORK
+from fleet.gpu.placement.worst_case import MAX_LATTICE
+from fleet.gpu.report.doc_tables import fill_in
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "gpu.md"
 

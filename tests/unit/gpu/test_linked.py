@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from sites import examples, seeds
 
-from fleet.gpu.attach import DeviceGroup, DynamicDevice
-from fleet.gpu.capacity import capacity, host_capacity
-from fleet.gpu.catalogue import Catalogue
-from fleet.gpu.draw import map_lines
-from fleet.gpu.model import GpuHost, GpuSite, Occupant, PhysicalGpu, Reservation
-from fleet.gpu.placement import place
-from fleet.gpu.request import Request, Server
-from fleet.gpu.shapes import map_json
+from fleet.gpu.capacity.rooms import capacity, host_capacity
+from fleet.gpu.catalogue.profiles import Catalogue
+from fleet.gpu.devices import DeviceGroup, DynamicDevice
+from fleet.gpu.placement.place import place
+from fleet.gpu.placement.request import Request, Server
+from fleet.gpu.report.as_json import map_json
+from fleet.gpu.report.map_text import map_lines
+from fleet.gpu.site import GpuHost, GpuSite, Occupant, PhysicalGpu, Reservation
 
 FULL = "grid_a100d-80c"
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from fleet.domain.spec import FleetSpec, Shape, Size
 from fleet.errors import SiteError
-from fleet.gpu.model import GpuHost
-from fleet.model import FleetSpec, Shape, Size
-from fleet.room import check_place, own_hosts
+from fleet.gpu.site import GpuHost
+from fleet.planning.placement import check_place, own_hosts
 
 from .sites import site_of
 

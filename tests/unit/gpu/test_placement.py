@@ -7,11 +7,11 @@ from brute import MIG, TIMED, Host, arrangements, stranded_gb, ways
 from hypothesis import given
 from sites import PROFILES, examples, gpu_of, host_of, seeded, seeds
 
-from fleet.gpu import choose
-from fleet.gpu.catalogue import stem_of, table
-from fleet.gpu.model import GpuHost, GpuSite
-from fleet.gpu.placement import place
-from fleet.gpu.request import Request, Server
+from fleet.gpu.catalogue.profiles import stem_of, table
+from fleet.gpu.placement import host_choice
+from fleet.gpu.placement.place import place
+from fleet.gpu.placement.request import Request, Server
+from fleet.gpu.site import GpuHost, GpuSite
 
 MODES = ("multiInstanceGpu", "multiInstanceGpu", "sameSize", "mixedSize")
 
@@ -165,7 +165,7 @@ def test_large_sites_of_one_kind_get_the_most_and_strand_at_most_one_gpu_more(rn
     _, _, wishes = random_servers(rng, 1, 30, 1)
     exact = place(site, Request(wishes))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choose, "EXACT_WORK", 0)
+        patch.setattr(host_choice, "EXACT_WORK", 0)
         fast = place(site, Request(wishes))
         spread = place(site, Request(wishes, policy="spread"))
     assert len(fast.placements) == len(exact.placements) == len(spread.placements)
@@ -184,7 +184,7 @@ def test_large_sites_get_the_most_also_with_several_vgpus_a_server_and_room_to_k
     request = Request(wishes, keep=keep, keep_count=rng.randint(1, 3), anti_affinity=rng.choice(["none", "none", "host", "gpu"]))
     exact = place(site, request)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choose, "EXACT_WORK", 0)
+        patch.setattr(host_choice, "EXACT_WORK", 0)
         fast = place(site, request)
     assert len(fast.placements) == len(exact.placements)
     assert {p.server for p in fast.placements} <= {server.name for server in wishes}
@@ -197,7 +197,7 @@ def test_large_sites_of_several_kinds_keep_the_bound(rng):
     _, _, wishes = random_servers(rng, 3, 3, 1)
     most = len(place(site, Request(wishes)).placements)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choose, "EXACT_WORK", 0)
+        patch.setattr(host_choice, "EXACT_WORK", 0)
         fast = place(site, Request(wishes))
     assert len(fast.placements) >= fast.bound * most
     assert fast.at_most >= most

@@ -6,11 +6,11 @@ import pytest
 from sites import PROFILES, gpu_of, occupied, seeded
 
 from fleet.errors import UsageError
-from fleet.gpu import choose
-from fleet.gpu.batches import host_game
-from fleet.gpu.model import GpuHost, GpuSite, Occupant
-from fleet.gpu.placement import place
-from fleet.gpu.request import Request, Server, equal_servers
+from fleet.gpu.placement import host_choice
+from fleet.gpu.placement.place import place
+from fleet.gpu.placement.request import Request, Server, equal_servers
+from fleet.gpu.placement.worst_case import host_game
+from fleet.gpu.site import GpuHost, GpuSite, Occupant
 
 
 def a_site(*hosts, **more):
@@ -113,7 +113,7 @@ def test_gpus_of_a_host_that_does_not_offer_the_profile_are_no_second_reason():
 
 def test_a_number_to_keep_beyond_any_host_is_answered(monkeypatch):
     asked = []
-    monkeypatch.setattr(choose, "host_game", lambda *how, **more: asked.append(how[2]) or host_game(*how, **more))
+    monkeypatch.setattr(host_choice, "host_game", lambda *how, **more: asked.append(how[2]) or host_game(*how, **more))
     plan = place(a_site([(), ()]), Request(equal_servers(["a"], ["grid_a100-1-5c"]), keep="grid_a100-7-40c", keep_count=5_000))
     assert plan.reasons[1] == "room for 5000 x grid_a100-7-40c is to be kept, and only 2 surely fit: keep less"
     assert max(map(max, asked)) <= 2 * 32, "the game that is played grows with its bounds"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fleet.gpu.placement import ExpectedGpu
-from fleet.model import Member, Vm
-from fleet.plan import Creation
-from fleet.readback import Waiting, difference, news, turn_of
+from fleet.domain.plan import Creation
+from fleet.domain.state import Member, Vm
+from fleet.gpu.placement.place import ExpectedGpu
+from fleet.operations.placement_check import Waiting, difference, news, turn_of
 
 FIRST, SECOND = "0000:3b:00.0", "0000:3c:00.0"
 

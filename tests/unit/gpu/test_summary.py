@@ -7,12 +7,12 @@ from dataclasses import replace
 from hypothesis import given
 from sites import PROFILES, examples, gpu_of, host_of, seeds
 
-from fleet.gpu.attach import DynamicDevice
-from fleet.gpu.capacity import capacity
-from fleet.gpu.model import Claim, GpuHost, GpuSite, Occupant, WholeCard
-from fleet.gpu.placement import place
-from fleet.gpu.request import Request, equal_servers
-from fleet.gpu.summary import summary, summary_json, summary_lines
+from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.devices import DynamicDevice
+from fleet.gpu.placement.place import place
+from fleet.gpu.placement.request import Request, equal_servers
+from fleet.gpu.report.summary import summary, summary_json, summary_lines
+from fleet.gpu.site import Claim, GpuHost, GpuSite, Occupant, WholeCard
 
 MIG, SAME = "multiInstanceGpu", "sameSize"
 

@@ -7,17 +7,17 @@ import json
 import pytest
 from sites import PROFILES
 
-from fleet.gpu.capacity import capacity
-from fleet.gpu.draw import SIGNS, map_lines
-from fleet.gpu.explain import explain, explain_planned
-from fleet.gpu.model import GpuHost, GpuSite, Occupant, PhysicalGpu, Reservation
-from fleet.gpu.observed import gpu_host
-from fleet.gpu.placement import place
-from fleet.gpu.request import Request, equal_servers
-from fleet.gpu.seating import Holder, occupants
-from fleet.gpu.shapes import fit_json, map_json
-from fleet.model import Gpu, Host
-from fleet.room import free_lines
+from fleet.domain.state import Gpu, Host
+from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.occupants import Holder, occupants
+from fleet.gpu.placement.place import place
+from fleet.gpu.placement.request import Request, equal_servers
+from fleet.gpu.report.as_json import fit_json, map_json
+from fleet.gpu.report.explain import explain, explain_planned
+from fleet.gpu.report.map_text import SIGNS, map_lines
+from fleet.gpu.site import GpuHost, GpuSite, Occupant, PhysicalGpu, Reservation
+from fleet.planning.placement import free_lines
+from fleet.vsphere.gpu_hosts import gpu_host
 
 MIG = "multiInstanceGpu"
 

@@ -7,14 +7,14 @@ from itertools import permutations
 from hypothesis import given
 from sites import examples, seeds
 
-from fleet.gpu.attach import DynamicDevice, FixedDevice
-from fleet.gpu.capacity import capacity
-from fleet.gpu.draw import map_lines
-from fleet.gpu.model import Claim, GpuHost, GpuSite, WholeCard
-from fleet.gpu.placement import place
-from fleet.gpu.request import Request, Server
-from fleet.gpu.shapes import map_json
-from fleet.gpu.whole import suffices
+from fleet.gpu.capacity.passthrough import suffices
+from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.devices import DynamicDevice, FixedDevice
+from fleet.gpu.placement.place import place
+from fleet.gpu.placement.request import Request, Server
+from fleet.gpu.report.as_json import map_json
+from fleet.gpu.report.map_text import map_lines
+from fleet.gpu.site import Claim, GpuHost, GpuSite, WholeCard
 
 A100, NIC = (0x10DE, 0x20F1), (0x15B3, 0x1017)
 ANY, PT = DynamicDevice(*A100), DynamicDevice(*A100, "pt")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from fleet.addresses import guest_addresses, own_address
-from fleet.model import GuestNic, Nic
+from fleet.domain.guest_addresses import guest_addresses, own_address
+from fleet.domain.state import GuestNic, Nic
 
 FIRST = Nic(key=4000, mac="00:50:56:80:00:01", network="triton-net")
 SECOND = Nic(key=4001, mac="00:50:56:80:00:02", network="storage")

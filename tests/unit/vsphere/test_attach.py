@@ -7,7 +7,7 @@ from pyVmomi import SoapAdapter
 from pyVmomi.VmomiSupport import GetServiceVersions
 
 from fleet.errors import SiteError
-from fleet.gpu.attach import DeviceGroup, DynamicDevice, FixedDevice, Present, Vgpu
+from fleet.gpu.devices import DeviceGroup, DynamicDevice, FixedDevice, Present, Vgpu
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import HostDevices, attach_spec, present_devices
 from fleet.vsphere.clone import CloneRequest, TemplateFacts, clone_spec

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from fleet.domain.endpoint import Endpoint
 from fleet.errors import ConnectError
-from fleet.vsphere.session import Endpoint
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from fleet.domain.record import Record, format_record, parse
 from fleet.errors import FleetError
-from fleet.record import Record, format_record, parse
 
 CONTRACT = '{"version":1,"target":3,"highest":5,"requests":[],"lease":null}'
 

@@ -1,0 +1,3 @@
+"""Pure: verdicts on servers and balancers."""
+
+from __future__ import annotations

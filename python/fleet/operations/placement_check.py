@@ -1,0 +1,144 @@
+"""What vCenter says after a power-on: who stands on which GPU, and whether that is news to the plan.
+
+A plan's certain room does not depend on which GPU of a host the manager takes. It does depend on nobody else coming, on a pin
+being kept, and on servers starting where they were planned; and what was only possible is known better after each power-on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fleet.vsphere.gpus import read_standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from fleet.domain.plan import Creation
+    from fleet.domain.state import Member
+    from fleet.gpu.placement.place import ExpectedGpu
+    from fleet.operations.fleet import Controller
+
+    #: For each host's moid its GPUs by address, with the moids of the VMs that each lists.
+    Standing = Mapping[str, Mapping[str, frozenset[str]]]
+
+
+@dataclass(slots=True)
+class Started:
+    """What came of starting: names that run, why others do not, and what went otherwise than planned."""
+
+    names: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A server that is off and is to start.
+
+    Attributes:
+        member: the server, on the host where it is to start.
+        planned: whether its place was planned in this run; if not, it starts again where it stands.
+        gpus: its vGPUs with the GPUs for which they are planned.
+        certain: whether the plan called its place certain.
+        bound: whether the plan chose its host, also where no order matters there: it starts on that one.
+    """
+
+    member: Member
+    planned: bool = False
+    gpus: tuple[ExpectedGpu, ...] = ()
+    certain: bool = True
+    bound: bool = False
+
+    @property
+    def name(self) -> str:
+        """The server's name."""
+        return self.member.name
+
+    @property
+    def moid(self) -> str:
+        """The VM."""
+        return self.member.vm.moid
+
+    @property
+    def lane(self) -> str | None:
+        """Its host's moid, where the order of power-ons matters."""
+        return self.member.vm.host if self.member.gpus else None
+
+    @property
+    def start_on(self) -> str | None:
+        """Its host's moid, where it is to start on no other."""
+        return self.member.vm.host if self.member.gpus or self.bound else None
+
+
+def waiting(members: Iterable[Member], creations: Iterable[Creation]) -> list[Waiting]:
+    """Servers that are to start, in their order, with what was planned for those that are new."""
+    hosted = {creation.name: creation for creation in creations if creation.host}
+    planned = {name: creation for name, creation in hosted.items() if creation.gpus}
+    return [
+        Waiting(member, planned=True, gpus=planned[member.name].gpus, certain=planned[member.name].certain)
+        if member.name in planned
+        else Waiting(member, bound=member.name in hosted)
+        for member in members
+    ]
+
+
+def turn_of(queue: Sequence[Waiting]) -> tuple[list[Waiting], list[Waiting]]:
+    """Who starts next, and who after that.
+
+    Of a host on which a place was planned for somebody after the first, the first alone: what it does to the GPUs is read before
+    the next one starts. Of all others everybody.
+    """
+    first: dict[str, Waiting] = {}
+    for one in queue:
+        if one.lane is not None:
+            first.setdefault(one.lane, one)
+    one_by_one = {one.lane for one in queue if one.planned and one.lane is not None and one is not first[one.lane]}
+    now = [one for one in queue if one.lane not in one_by_one or one is first[one.lane or ""]]
+    return now, [one for one in queue if one not in now]
+
+
+def standing(controller: Controller, queue: Iterable[Waiting]) -> Standing:
+    """Who stands on the GPUs of the hosts on which planned servers wait."""
+    hosts = {one.lane for one in queue if one.planned and one.lane is not None}
+    return read_standing(controller.session, sorted(hosts)) if hosts else {}
+
+
+def news(before: Standing, after: Standing, turn: Iterable[Waiting], queue: Iterable[Waiting]) -> set[str]:
+    """The hosts whose waiting servers are to be planned again, after the servers of a turn were started.
+
+    Args:
+        before: who stood on the GPUs before it.
+        after: who stands on them now; a server that vCenter does not list yet is no news.
+        turn: the servers that were started.
+        queue: those that wait.
+    """
+    started = list(turn)
+    found = set()
+    for host in {one.lane for one in queue if one.planned and one.lane in after}:
+        here = after[host or ""]
+        own = {one.moid: one for one in started if one.lane == host}
+        newcomers = _everybody(here) - _everybody(before.get(host or "", {})) - own.keys()
+        astray = any(
+            pci_id not in {gpu for planned in own[vm].gpus for gpu in planned.among}
+            for pci_id, vms in here.items()
+            for vm in vms & own.keys()
+            if own[vm].gpus
+        )
+        unsure = any(not one.certain for one in queue if one.planned and one.lane == host)
+        if newcomers or astray or unsure:
+            found.add(str(host))
+    return found
+
+
+def difference(planned: Creation, member: Member) -> str | None:
+    """In words, how a server stands otherwise than the plan said; None where the plan left that to the manager."""
+    where = sorted(pci_id for _, pci_id in member.gpus if pci_id)
+    foreseen = sorted(gpu.pci_id for gpu in planned.gpus if gpu.known or gpu.assigned)
+    if member.host == planned.host and (not where or len(foreseen) < len(planned.gpus) or where == foreseen):
+        return None
+    return f"{member.name} stands on {member.host} {' '.join(where)}, expected was {' '.join([str(planned.host), *foreseen])}"
+
+
+def _everybody(gpus: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    return frozenset(vm for vms in gpus.values() for vm in vms)

@@ -33,11 +33,11 @@ FOLDER = ROOT / "build" / "load"
 
 def balancers(site: str, fleet: str | None) -> list[str]:
     """``HOST:PORT`` of a fleet's balancers that are ready."""
-    from fleet.service import scale  # noqa: PLC0415  pyVmomi takes a second, and --target does without
+    from fleet.service.status import site_status  # noqa: PLC0415  pyVmomi takes a second, and --target does without
     from fleet.site.load import load_site  # noqa: PLC0415
 
     path = next((p for p in (Path(site), ROOT / "inventory" / site) if (p / "fleet.yml").is_file()), Path(site))
-    (status,) = scale.status(load_site(path), load_site(path).fleet(fleet).name)["fleets"]
+    (status,) = site_status(load_site(path), load_site(path).fleet(fleet).name)["fleets"]
     found = [f"{one['address']}:{BALANCER_PORT}" for one in status["balancers"] if one["state"] == "ready" and one["address"]]
     return found or sys.exit(f"Fleet {status['name']} has no balancer that is ready: nothing to send requests to.")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fleet.lab.control import Control
 from fleet.operations.cloud_init import guestinfo
-from fleet.service import scale
+from fleet.service.session import open_fleet
 from fleet.vsphere import batch, read
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ if what == "make":
         extra_config=dict(boot),
     )
 else:
-    with scale.open_fleet(str(SITE), "adopt") as controller:
+    with open_fleet(str(SITE), "adopt") as controller:
         moids = {vm.name: vm.moid for vm in read.read_vms(controller.session) if vm.name == name}
         for outcome in batch.destroy_all(controller.session, moids).values():
             if outcome.error:

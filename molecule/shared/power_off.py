@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from fleet.service import scale
+from fleet.service.session import open_fleet
 from fleet.vsphere import batch
 
 site_file, fleet, name = sys.argv[1:]
-with scale.open_fleet(site_file, fleet) as controller:
+with open_fleet(site_file, fleet) as controller:
     (moid,) = [member.vm.moid for member in controller.observe().state.members if member.name == name]
     outcome = batch.power_off_all(controller.session, {name: moid})[name]
 if outcome.error:

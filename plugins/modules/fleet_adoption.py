@@ -110,6 +110,7 @@ try:
     from fleet.operations import adopt
     from fleet.operations.fleet import Limits
     from fleet.service import scale
+    from fleet.service.session import open_fleet
 except ImportError:
     scale = None  # type: ignore[assignment]
 
@@ -118,9 +119,7 @@ def run(module: AnsibleModule) -> dict:
     params, state = module.params, module.params["state"]
     if params["size"] is not None or params["add"] is not None:
         raise UsageError("fleet_size and fleet_add have no meaning here: the target follows the VMs that come or go.")
-    with scale.open_fleet(
-        params["site_file"], params["fleet"], limits=Limits(**params["limits"]), run=params["run"]
-    ) as controller:
+    with open_fleet(params["site_file"], params["fleet"], limits=Limits(**params["limits"]), run=params["run"]) as controller:
         if state in ("planned", "adopted"):
             plan = adopt.plan_adopt(controller, params["vms"], params["role"], ssh_args=params["ssh_args"])
         else:

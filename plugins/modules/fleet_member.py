@@ -54,6 +54,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 try:
     from fleet.errors import FleetError
     from fleet.service import scale
+    from fleet.service.session import open_fleet
 except ImportError:
     scale = None  # type: ignore[assignment]
 
@@ -73,7 +74,7 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("triton-fleet (the Python package fleet)"))
     states = {name: (entry["state"], entry.get("reason") or None) for name, entry in module.params["states"].items()}
     try:
-        with scale.open_fleet(module.params["site_file"], module.params["fleet"], run=module.params["run"]) as controller:
+        with open_fleet(module.params["site_file"], module.params["fleet"], run=module.params["run"]) as controller:
             marked = controller.mark(states, check=module.check_mode)
             if module.params["strict"] and not module.check_mode:
                 controller.require_none_quarantined()

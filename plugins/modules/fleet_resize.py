@@ -120,6 +120,7 @@ try:
     from fleet.operations.fleet import Limits
     from fleet.planning.placement import Terms
     from fleet.service import scale
+    from fleet.service.session import open_fleet
 except ImportError:
     scale = None  # type: ignore[assignment]
 
@@ -128,7 +129,7 @@ def run(params: dict, *, check: bool) -> dict:
     how = {"gpus": params["gpus"], "profile": params["profile"], "terms": Terms(allow_possible=params["allow_possible"])}
     names, state = params["servers"], params["state"]
     limits, ssh_args = Limits(**params["limits"]), params["ssh_args"]
-    with scale.open_fleet(params["site_file"], params["fleet"], limits=limits, run=params["run"]) as controller:
+    with open_fleet(params["site_file"], params["fleet"], limits=limits, run=params["run"]) as controller:
         if state == "planned":
             return resize.planned(controller, names, confirm=params["confirm"], check=check, at_once=params["at_once"], **how)
         if check:

@@ -187,7 +187,8 @@ try:
     from fleet.errors import FleetError, NotConfirmedError, UsageError
     from fleet.operations.fleet import FirstBoot, Limits
     from fleet.planning.placement import Terms
-    from fleet.service import retry, scale
+    from fleet.service import answers, retry, scale
+    from fleet.service.session import open_fleet
     from fleet.site.ssh_key import public_keys
 except ImportError:
     scale = None  # type: ignore[assignment]
@@ -216,11 +217,9 @@ def present(controller, params: dict, *, check: bool) -> dict:
 
 def run(module: AnsibleModule) -> dict:
     params, check = module.params, module.check_mode
-    with scale.open_fleet(
-        params["site_file"], params["fleet"], limits=Limits(**params["limits"]), run=params["run"]
-    ) as controller:
+    with open_fleet(params["site_file"], params["fleet"], limits=Limits(**params["limits"]), run=params["run"]) as controller:
         if params["state"] == "observed":
-            return scale.observe(controller)
+            return answers.observe(controller)
         if params["state"] == "retried":
             return retry.retry(controller, params["servers"], check=check)
         if params["state"] == "present":

@@ -12,7 +12,7 @@ from fleet.cli import playbook
 from fleet.cli.common import Choice, out, site_options, wait_option
 from fleet.cli.scale import _consent, check_option, json_option, verbose_option, yes_option
 from fleet.operations import adopt as adopting
-from fleet.service import scale
+from fleet.service.session import open_fleet
 
 if TYPE_CHECKING:
     from fleet.planning.adopt import AdoptionPlan
@@ -45,7 +45,7 @@ def adopt(
     choice = Choice(site_name, fleet)
     name = choice.fleet_name()
     options = ssh_options(choice.folder(), name)
-    with scale.open_fleet(str(choice.folder()), name) as controller:
+    with open_fleet(str(choice.folder()), name) as controller:
         plan = adopting.plan_adopt(controller, vms, role, ssh_args=options)
     asked = {"fleet_adoption_vms": list(vms), "fleet_adoption_role": role}
     _run(choice, name, "adopt", plan, asked, check=check, as_json=as_json, yes=yes, verbose=verbose)
@@ -65,7 +65,7 @@ def disown(
     """Let VMs go: drained from the balancers first, then no member any more. The VMs stay and run on as they are."""
     choice = Choice(site_name, fleet)
     name = choice.fleet_name()
-    with scale.open_fleet(str(choice.folder()), name) as controller:
+    with open_fleet(str(choice.folder()), name) as controller:
         plan = adopting.plan_disown(controller, vms)
     asked = {"fleet_adoption_vms": list(vms)}
     _run(choice, name, "disown", plan, asked, check=check, as_json=as_json, yes=yes, verbose=verbose)

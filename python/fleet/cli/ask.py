@@ -13,7 +13,7 @@ from rich.markup import escape
 from fleet.cli.common import Choice, out, print_json, site_options
 from fleet.domain.guest_addresses import in_url
 from fleet.errors import GuestError, UsageError
-from fleet.service import scale
+from fleet.service.status import site_status
 
 if TYPE_CHECKING:
     from fleet.client.grpc import Answer
@@ -36,7 +36,7 @@ def balancer_url(choice: Choice) -> str:
     Raises:
         GuestError: there is none.
     """
-    document = scale.status(choice.site(), choice.fleet_name())
+    document = site_status(choice.site(), choice.fleet_name())
     fleet = document["fleets"][0]
     for balancer in fleet["balancers"]:
         if balancer["address"] and balancer["state"] == "ready":

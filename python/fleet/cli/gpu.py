@@ -17,8 +17,8 @@ from fleet.gpu.report.map_text import map_lines
 from fleet.gpu.report.summary import summary, summary_json, summary_lines
 from fleet.planning import placement
 from fleet.service import capacity as foresight
-from fleet.service import scale
 from fleet.service.capacity import Question
+from fleet.service.status import site_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ def gpu(
                 f"`fleet gpu {context.invoked_subcommand} … --json`; --help lists them"
             )
         return
-    map_ = capacity(foresight.within(scale.gpus(Choice(site_name, None).site()), clusters), reservations=reserved)
+    map_ = capacity(foresight.within(site_gpus(Choice(site_name, None).site()), clusters), reservations=reserved)
     if as_json:
         print_json(summary_json(summary(map_), map_.unknown_profiles) if summed else map_json(map_))
         return

@@ -10,11 +10,10 @@ from rich.markup import escape
 
 from fleet.cli.common import Choice, err, interactive, out, print_json, site_options
 from fleet.errors import NotConfirmedError
-from fleet.lease import holder
-from fleet.lease import value as leases
+from fleet.lease import holder, value
 from fleet.planning import requests as wishes
 from fleet.service import lease as claims
-from fleet.service import scale
+from fleet.service.session import open_fleet
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 
@@ -33,7 +32,7 @@ def lease_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> No
     name = choice.fleet_name()
     held = claims.look(str(choice.folder()), name)
     if as_json:
-        print_json({"schema": 1, "fleet": name, "lease": leases.to_dict(held) if held else None})
+        print_json({"schema": 1, "fleet": name, "lease": value.to_dict(held) if held else None})
         return
     process = held.owner.process if held else None
     if held and process and holder.alive(process) is False:
@@ -43,7 +42,7 @@ def lease_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> No
             )
         )
         return
-    out.print(escape(f"{leases.held_by(name, held)}." if held else f"Nobody changes fleet {name}: its lease is free."))
+    out.print(escape(f"{value.held_by(name, held)}." if held else f"Nobody changes fleet {name}: its lease is free."))
 
 
 @lease.command("break", epilog="Example: fleet lease break --fleet demo --yes")
@@ -58,7 +57,7 @@ def lease_break(site_name: str | None, fleet: str | None, *, as_json: bool, yes:
     if not yes:
         held = claims.look(str(choice.folder()), name)
         if held:
-            err.print(escape(f"{leases.held_by(name, held)}."))  # like the question: standard output is the result's
+            err.print(escape(f"{value.held_by(name, held)}."))  # like the question: standard output is the result's
         if not interactive():
             raise NotConfirmedError(f"The lease of fleet {name} was left as it is: consent with --yes.")
         if click.prompt(f"Type the fleet's name to end its lease ({name})", default="", show_default=False) != name:
@@ -113,7 +112,7 @@ def requests(site_name: str | None, fleet: str | None, *, as_json: bool) -> None
     """Show the requests that are not fulfilled yet; the next add-vm finishes additions, the next remove-vm removals."""
     choice = Choice(site_name, fleet)
     name = choice.fleet_name()
-    with scale.open_fleet(str(choice.folder()), name) as controller:
+    with open_fleet(str(choice.folder()), name) as controller:
         found = controller.observe().record
     opened: list[dict[str, Any]] = list(found.requests) if found else []
     if as_json:

@@ -13,7 +13,7 @@ from fleet.cli.scale import check_option, json_option, verbose_option, yes_optio
 from fleet.errors import NotConfirmedError
 from fleet.operations import resize
 from fleet.planning.placement import Terms
-from fleet.service import scale
+from fleet.service.session import open_fleet
 
 
 @click.command("scale-up", epilog="Examples: fleet scale-up demo-001 --gpus 2 · fleet scale-up demo-001 --gpus 1 (down again)")
@@ -50,7 +50,7 @@ def scale_up(
     choice = Choice(site_name, fleet)
     name = choice.fleet_name()
     if not check and not yes:
-        with scale.open_fleet(str(choice.folder()), name) as controller:
+        with open_fleet(str(choice.folder()), name) as controller:
             terms = Terms(allow_possible=allow_possible)
             plan = resize.planned(
                 controller, names, confirm=None, check=True, gpus=gpus, profile=profile, terms=terms, at_once=max_unavailable

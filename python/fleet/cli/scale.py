@@ -15,6 +15,8 @@ from fleet.errors import NotConfirmedError, UsageError
 from fleet.planning.requests import REMOVE
 from fleet.planning.scale_in import MAX_REMOVE
 from fleet.service import scale as service
+from fleet.service.session import open_fleet
+from fleet.service.status import site_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +100,7 @@ def scale(
 ) -> None:
     """Bring the fleet to a size: out like add-vm, in like remove-vm."""
     choice = Choice(site_name, fleet)
-    (entry,) = service.status(choice.site(), choice.fleet_name())["fleets"]
+    (entry,) = site_status(choice.site(), choice.fleet_name())["fleets"]
     if not _shrinks(entry, size):
         asked = {"fleet_size": size, **_terms(partial=partial, allow_possible=allow_possible)}
         playbook.run(choice, "scale_out", asked, check=check, verbosity=verbose, as_json=as_json)
@@ -172,7 +174,7 @@ def _retire(
     name, shown = choice.fleet_name(), None
     if not check and not yes:
         bound = max_remove or int(site_variable(choice.folder(), name, "fleet_max_remove") or MAX_REMOVE)
-        with service.open_fleet(str(choice.folder()), name) as controller:
+        with open_fleet(str(choice.folder()), name) as controller:
             plan = service.drain(controller, check=True, max_remove=bound, **question)
         _consent(name, plan["plan_lines"])
         shown = _moids(plan)
@@ -194,7 +196,7 @@ def destroy(site_name: str | None, fleet: str | None, *, check: bool, as_json: b
     name = choice.fleet_name()
     confirm: dict[str, Any] = {} if check else {"fleet_confirm": name}
     if not check and not yes:
-        with service.open_fleet(str(choice.folder()), name) as controller:
+        with open_fleet(str(choice.folder()), name) as controller:
             plan = service.remove(controller, everything=True, confirm=None, check=True)
         _consent(name, plan["plan_lines"])
         confirm |= {"fleet_shown": _moids(plan)}

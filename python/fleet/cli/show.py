@@ -22,6 +22,8 @@ from fleet.planning.placement import Terms
 from fleet.planning.requests import line as request_line
 from fleet.planning.requests import origin_line
 from fleet.service import scale
+from fleet.service.session import open_fleet
+from fleet.service.status import site_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +49,7 @@ def plan(
 ) -> None:
     """Print the changes from what is there to what is wanted; writes nothing."""
     choice = Choice(site_name, fleet)
-    with scale.open_fleet(str(choice.folder()), choice.fleet) as controller:
+    with open_fleet(str(choice.folder()), choice.fleet) as controller:
         terms = Terms(partial=partial, allow_possible=allow_possible)
         answer = scale.present(controller, FirstBoot("", ()), size=size, add=add, terms=terms, check=True)
     if as_json:
@@ -70,7 +72,7 @@ def status(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
     It tells what the fleet wrote down (a state is that of the last run) and what vCenter shows (power, address, host, GPUs), and
     asks no guest, so it is fast. A server that died an hour ago is still ready here: fleet verify asks every one.
     """
-    document = scale.status(Choice(site_name, fleet).site(), fleet)
+    document = site_status(Choice(site_name, fleet).site(), fleet)
     broken = " ".join(entry["error"] for entry in document["fleets"] if entry["error"])
     if as_json:
         print_json(document | {"error": trouble(broken, FleetError.exit_code) if broken else None})

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from fleet.domain.record import Record
 from fleet.errors import ConflictError, LeaseError
-from fleet.lease import holder, watchdog
-from fleet.lease import value as leases
+from fleet.lease import holder, value, watchdog
 from fleet.lease.value import TTL, Lease, Verdict
 from fleet.vsphere import batch, find
 from fleet.vsphere import record as records
@@ -72,9 +71,9 @@ def acquire(
         except _HeldError as held:
             left = deadline.left()
             if left <= 0:
-                raise LeaseError(leases.refusal(spec.name, held.lease)) from None
+                raise LeaseError(value.refusal(spec.name, held.lease)) from None
             if wait.tell and quiet >= wait.every:
-                wait.tell(leases.waiting(spec.name, held.lease, held.now, left))
+                wait.tell(value.waiting(spec.name, held.lease, held.now, left))
                 quiet = 0.0
             pause = min(POLL, left, max(held.lease.left(held.now), 0.1))
             sleep(pause)
@@ -86,10 +85,10 @@ def _acquire_once(
 ) -> Lease:
     vm = records.find_record(session, spec.name)
     if vm is None:
-        mine = leases.take(run, who, session.now(), ttl)
+        mine = value.take(run, who, session.now(), ttl)
         folder = find.ensure_folder(session, spec.datacenter, spec.folder)
         try:
-            records.create_record(session, spec, folder, Record(target=None, lease=leases.to_dict(mine)))
+            records.create_record(session, spec, folder, Record(target=None, lease=value.to_dict(mine)))
         except ConflictError as error:
             vm = _appeared(session, spec, error)
         else:
@@ -97,14 +96,14 @@ def _acquire_once(
 
     def change(record: Record) -> Record:
         now = session.now()
-        found = leases.from_dict(record.lease, where=spec.name)
-        verdict = leases.judge(found, run, now, alive)
+        found = value.from_dict(record.lease, where=spec.name)
+        verdict = value.judge(found, run, now, alive)
         if found is not None and verdict is Verdict.HELD:
             raise _HeldError(found, now)
-        mine = found.renewed(now, ttl) if found and verdict is Verdict.MINE else leases.take(run, who, now, ttl)
-        return replace(record, lease=leases.to_dict(mine))
+        mine = found.renewed(now, ttl) if found and verdict is Verdict.MINE else value.take(run, who, now, ttl)
+        return replace(record, lease=value.to_dict(mine))
 
-    taken = leases.from_dict(records.update_record(session, vm, change).lease, where=spec.name)
+    taken = value.from_dict(records.update_record(session, vm, change).lease, where=spec.name)
     assert taken is not None  # noqa: S101  it was just written
     return taken
 
@@ -134,9 +133,9 @@ def renew(session: Session, spec: FleetSpec, run: str, *, ttl: float = TTL) -> L
 
     def change(record: Record) -> Record:
         mine = own(record, spec.name, run)
-        return replace(record, lease=leases.to_dict(mine.renewed(session.now(), ttl)))
+        return replace(record, lease=value.to_dict(mine.renewed(session.now(), ttl)))
 
-    renewed = leases.from_dict(records.update_record(session, _record(session, spec, run), change).lease, where=spec.name)
+    renewed = value.from_dict(records.update_record(session, _record(session, spec, run), change).lease, where=spec.name)
     assert renewed is not None  # noqa: S101  it was just written
     return renewed
 
@@ -168,7 +167,7 @@ def own(record: Record, fleet: str, run: str | None) -> Lease:
     Raises:
         LeaseError: it is another's, or nobody's any more.
     """
-    found = leases.from_dict(record.lease, where=fleet)
+    found = value.from_dict(record.lease, where=fleet)
     if found is None:
         raise LeaseError(
             f"This run lost the lease of fleet {fleet}: somebody ended it (fleet lease break). It stops here; what it began is "
@@ -176,7 +175,7 @@ def own(record: Record, fleet: str, run: str | None) -> Lease:
         )
     if found.run != run:
         raise LeaseError(
-            f"This run lost the lease of fleet {fleet} and stops here. {leases.held_by(fleet, found)}. What was begun is "
+            f"This run lost the lease of fleet {fleet} and stops here. {value.held_by(fleet, found)}. What was begun is "
             "finished by the next run."
         )
     return found
@@ -192,7 +191,7 @@ def release(session: Session, spec: FleetSpec, run: str) -> bool:
     if vm is None:
         return False
     now, _ = records.read_record(session, vm)
-    mine = leases.from_dict(now.lease, where=spec.name)
+    mine = value.from_dict(now.lease, where=spec.name)
     if mine is None or mine.run != run:
         return False
     if now == Record(target=None, lease=now.lease) and mine.left(session.now()) > TTL / 2:

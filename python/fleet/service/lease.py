@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.domain.identity import RECORD, RECORD_KEY
 from fleet.errors import FleetError, LeaseError
-from fleet.lease import store
-from fleet.lease import value as leases
+from fleet.lease import store, value
 from fleet.lease.holder import this_owner
 from fleet.lease.renewal import Keeper
 from fleet.operations.fleet import Controller, FirstBoot, Limits
@@ -66,7 +65,7 @@ def acquire(
     with connect(site.endpoint()) as session:
         if not _worth(session, spec, create=create, wish=wish):
             return None
-        return leases.to_dict(store.acquire(session, spec, run, who, wait=wait))
+        return value.to_dict(store.acquire(session, spec, run, who, wait=wait))
 
 
 def _worth(session: Session, spec: FleetSpec, *, create: bool, wish: Mapping[str, Any] | None = None) -> bool:
@@ -147,7 +146,7 @@ def look(site_file: str, fleet: str | None) -> Lease | None:
     spec = site.fleet(fleet)
     with connect(site.endpoint()) as session:
         vm = records.find_record(session, spec.name)
-        found = leases.from_dict(records.read_record(session, vm)[0].lease, where=spec.name) if vm else None
+        found = value.from_dict(records.read_record(session, vm)[0].lease, where=spec.name) if vm else None
         return found if found and found.expires > session.now() else None
 
 
@@ -173,8 +172,8 @@ def end(site_file: str, fleet: str | None, run: str | None = None) -> bool:
         def change(record: Record) -> Record:
             had[:] = [record.lease is not None]
             if run is not None and record.lease is not None and record.lease.get("run") != run:
-                other = leases.from_dict(record.lease, where=spec.name)
-                told = f" {leases.held_by(spec.name, other)}." if other else ""
+                other = value.from_dict(record.lease, where=spec.name)
+                told = f" {value.held_by(spec.name, other)}." if other else ""
                 raise LeaseError(f"The lease of fleet {spec.name} was left as it is: it is another run's by now.{told}")
             return replace(record, lease=None)
 
@@ -206,7 +205,7 @@ def check(site_file: str, fleet: str | None) -> list[str]:
         if own is not None:
             try:
                 record, _ = records.read_record(session, own)
-                leases.from_dict(record.lease, where=spec.name)
+                value.from_dict(record.lease, where=spec.name)
             except FleetError as error:
                 wrong.append(str(error))
             if read_some_vms(session, [own])[0].folder != folder:

@@ -10,7 +10,7 @@ from fleet.domain.report import Report
 from fleet.errors import UsageError
 from fleet.operations import scale_out
 from fleet.operations.fleet import FirstBoot
-from fleet.service import scale
+from fleet.service import answers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,9 +29,9 @@ def retry(controller: Controller, names: Sequence[str], *, check: bool = False) 
     observed = controller.observe()
     plan = _plan(controller, observed, names)
     if check:
-        return scale.result(controller, observed, plan, Report(changed=True))
+        return answers.result(controller, observed, plan, Report(changed=True))
     report = scale_out.apply(controller, plan, None, FirstBoot("", ()))
-    return scale.result(controller, controller.observe(), plan, report)
+    return answers.result(controller, controller.observe(), plan, report)
 
 
 def _plan(controller: Controller, observed: Observation, names: Sequence[str]) -> Plan:

@@ -22,6 +22,7 @@ from pyVmomi import vim
 from fleet.lab.build import build_vcenter
 from fleet.operations.fleet import FirstBoot, Limits
 from fleet.service import lease, scale
+from fleet.service.session import open_fleet
 from fleet.site.load import load_site
 
 from ..lab.conftest import done  # noqa: TID252  pytest's own packages
@@ -145,7 +146,7 @@ class Site:
 
     @contextlib.contextmanager
     def open(self, fleet: str | None = None) -> Iterator[Controller]:
-        with scale.open_fleet(str(self.file), fleet, limits=LIMITS) as controller:
+        with open_fleet(str(self.file), fleet, limits=LIMITS) as controller:
             yield controller
 
     @contextlib.contextmanager

@@ -6,7 +6,7 @@ import pytest
 from pyVmomi import vim
 
 from fleet.errors import UsageError
-from fleet.service import scale
+from fleet.service import answers
 from fleet.service.retry import retry
 
 from .conftest import BALANCER, LIMITS, done, fleet_of
@@ -100,7 +100,7 @@ def test_a_vm_that_lost_its_identity_is_shown_and_kept_out_of_everything(sick):
     done(vm.Reconfigure(vim.vm.ConfigSpec(instanceUuid="502c0000-0000-4000-8000-000000000001")))
     mark = sick.control.last()
     with sick.open() as controller:
-        answer = scale.observe(controller)
+        answer = answers.observe(controller)
     assert [stranger["name"] for stranger in answer["unconfirmed"]] == ["demo-001"]
     assert "demo-001" not in {server["name"] for server in answer["servers"]}
     with pytest.raises(UsageError, match="demo-001 is no server"):

@@ -6,7 +6,7 @@ import pytest
 
 from fleet.errors import UsageError
 from fleet.operations import adopt
-from fleet.service import scale
+from fleet.service.status import site_status
 
 from .conftest import hand_made_clone
 from .reading import names
@@ -15,7 +15,7 @@ from .reading import names
 def test_a_twin_made_by_hand_is_shown_and_left_alone(site):
     site.grown()
     twin = hand_made_clone(site, "fleets/demo/demo-001", "demo-002")
-    (shown,) = (s for s in scale.status(site.load())["fleets"][0]["servers"] if s["state"] == "unconfirmed")
+    (shown,) = (s for s in site_status(site.load())["fleets"][0]["servers"] if s["state"] == "unconfirmed")
     assert (shown["name"], shown["moid"]) == ("demo-001", twin._moId)
     assert "VM demo-002 carries the keys of demo/demo-001" in shown["reason"]
     assert f"fleet adopt {twin._moId} or fleet disown {twin._moId}" in shown["reason"]

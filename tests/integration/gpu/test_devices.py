@@ -13,7 +13,7 @@ from fleet.gpu.report.as_json import map_json
 from fleet.gpu.report.map_text import map_lines
 from fleet.gpu.site import Reservation
 from fleet.planning.placement import Terms
-from fleet.service.scale import gpus
+from fleet.service.status import site_gpus
 from fleet.site.load import load_site
 from fleet.vsphere.attach import attach_spec, present_devices
 
@@ -84,7 +84,7 @@ def test_a_pinned_server_that_is_off_keeps_its_gpu_and_no_other(site):
     for name in ("demo-001", "demo-002"):
         done(site.vm(f"fleets/demo/{name}").PowerOff())
     done(site.vm("fleets/demo/demo-001").Destroy())
-    (host,) = [one for one in gpus(load_site(site.file)).hosts if one.name == "esx-pair"]
+    (host,) = [one for one in site_gpus(load_site(site.file)).hosts if one.name == "esx-pair"]
     assert host.reservations == (Reservation("demo-002", (SEVEN,), (pin,)),)
     (free,) = {gpu.pci_id for gpu in host.gpus} - {pin}
     answer = site.present(size=2)
@@ -139,7 +139,7 @@ def test_a_card_is_taken_by_a_foreign_vm_and_kept_by_a_member_that_is_off(site):
     done(vm.PowerOff())
     with pytest.raises(NoRoomError, match=r"held by demo-001 \(powered off\)"):
         site.present(size=2)
-    (book,) = [host for host in gpus(load_site(site.file)).hosts if host.name == "esx-card-1"]
+    (book,) = [host for host in site_gpus(load_site(site.file)).hosts if host.name == "esx-card-1"]
     assert [(claim.vm, claim.off) for claim in book.claims] == [("demo-001", True)]
     done(vm.Destroy())
     assert site.present(size=2)["failures"] == {}
@@ -178,7 +178,7 @@ def test_vgpus_and_a_card_in_one_server_are_both_counted(site):
 
 def test_the_map_shows_whole_cards_and_who_has_them(site):
     site.demo("cards", devices=[CARD]).present(size=1)
-    shown = capacity(gpus(load_site(site.file)))
+    shown = capacity(site_gpus(load_site(site.file)))
     text = "\n".join(map_lines(shown))
     assert re.search(
         r"esx-card-1  cluster cards\n  0000:3b:00.0  A100  passthrough, 10de:20f1 \(a100-pt\)\n    \[ +demo-001 \* +\]", text
@@ -211,7 +211,7 @@ def test_a_card_by_its_address_ties_a_server_to_a_host(site):
         site.present(add=1)
     assert site.cloned(mark) == []
     done(site.vm("fleets/demo/demo-002").PowerOff())
-    (second,) = [host for host in gpus(load_site(site.file)).hosts if host.name == "esx-card-2"]
+    (second,) = [host for host in site_gpus(load_site(site.file)).hosts if host.name == "esx-card-2"]
     assert [(claim.vm, str(claim.device)) for claim in second.claims] == [("demo-002", "0000:3b:00.0")]
 
 
@@ -238,7 +238,7 @@ def test_one_device_group_more_than_there_is_is_refused_before_anything_is_clone
     assert f"2 servers with {PAIR} do not fit on cluster linked: nothing was cloned." in text
     assert f"esx-linked: 0 of 1 device groups {PAIR} free, held by demo-001" in text
     assert site.cloned(mark) == []
-    assert f"device group {PAIR}: 0 free" in "\n".join(map_lines(capacity(gpus(load_site(site.file)))))
+    assert f"device group {PAIR}: 0 free" in "\n".join(map_lines(capacity(site_gpus(load_site(site.file)))))
 
 
 def test_a_group_that_runs_takes_its_own_gpus_and_no_others(site):

@@ -10,7 +10,7 @@ from fleet.errors import NoRoomError
 from fleet.gpu.placement.place import place
 from fleet.gpu.placement.request import Request, equal_servers
 from fleet.planning.placement import Terms
-from fleet.service.scale import gpus
+from fleet.service.status import site_gpus
 from fleet.site.load import load_site
 
 from .conftest import FOUR, ONE, POLICIES, SEVEN, THREE, TWO, gpu_fleet
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.parametrize("vcenter", POLICIES, indirect=True, scope="
 
 def room(site, cluster, *profiles):
     """How many servers surely fit, and how many at best."""
-    there = gpus(load_site(site.file))
+    there = site_gpus(load_site(site.file))
     own = replace(there, hosts=tuple(host for host in there.hosts if host.cluster == cluster))
     plan = place(own, Request(equal_servers(["x"], profiles), reservations=True))
     return plan.guaranteed, plan.possible

@@ -11,7 +11,7 @@ import pytest
 from fleet.errors import FleetError, NoRoomError, NotConfirmedError, UsageError
 from fleet.operations import resize
 from fleet.planning.vgpus import GPUS, WAS, held
-from fleet.service.scale import gpus
+from fleet.service.status import site_gpus
 from fleet.site.load import load_site
 
 from .conftest import CARD, FOUR, ONE, PAIR, SEVEN, THREE, TWO
@@ -174,6 +174,6 @@ def test_a_server_with_a_whole_card_is_changed_on_its_host_or_not_at_all(site):
         act(site, "planned", ["demo-001"], confirm="demo", gpus=6)
     act(site, "change", "demo-001", gpus=3)
     assert (now(site).held, now(site).host) == ((ONE,) * 3, "esx-both-2")
-    assert [card.vm for host in gpus(load_site(site.file)).hosts for card in host.cards if host.name == "esx-both-2"] == [
+    assert [card.vm for host in site_gpus(load_site(site.file)).hosts for card in host.cards if host.name == "esx-both-2"] == [
         "demo-001"
     ]

@@ -6,14 +6,14 @@ import pytest
 
 from fleet.errors import NoRoomError
 from fleet.gpu.capacity.rooms import capacity
-from fleet.service.scale import gpus
+from fleet.service.status import site_gpus
 from fleet.site.load import load_site
 
 from .conftest import BLIND, FOUR, ONE, POLICIES, TWO
 
 
 def rooms(site, host):
-    (found,) = [one for one in capacity(gpus(load_site(site.file))).hosts if one.host.name == host]
+    (found,) = [one for one in capacity(site_gpus(load_site(site.file))).hosts if one.host.name == host]
     return found.gpus[0]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fleet.domain.endpoint import Endpoint
 from fleet.domain.identity import member_uuid
 from fleet.domain.plan import Creation
 from fleet.domain.spec import FleetSpec, Shape, Size
@@ -18,7 +19,7 @@ from fleet.lab.build import build_vcenter
 from fleet.lab.control import Control
 from fleet.lab.keys import ensure_password, ensure_tls
 from fleet.vsphere import batch, clone, find, read
-from fleet.vsphere.session import Endpoint, Session, connect
+from fleet.vsphere.session import Session, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

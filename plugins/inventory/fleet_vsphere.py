@@ -49,12 +49,10 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Constructable
 from ansible.template import trust_as_template
 
 try:
-    from fleet.domain import hostvars
     from fleet.errors import FleetError
-    from fleet.operations.fleet import Controller
+    from fleet.service.inventory import site_inventory
     from fleet.site.load import load_site
     from fleet.site.ssh_key import key_path
-    from fleet.vsphere.session import connect
 except ImportError as missing:
     raise AnsibleParserError(
         "The inventory plugin fleet_vsphere needs the Python package fleet next to Ansible: pip install . in this project "
@@ -78,9 +76,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
             self.inventory.set_variable("all", "fleet_site_dir", str(site.path.parent))
             if (key := key_path(site.name)).exists():  # the weakest of all places: any group_vars of the site win
                 self.inventory.set_variable("all", "ansible_ssh_private_key_file", str(key))
-            with connect(site.endpoint()) as session:
-                for spec in site.fleets.values():
-                    self._add_fleet(Controller(session, spec), site)
+            for fleet in site_inventory(site):
+                self._add_fleet(fleet)
         except FleetError as error:
             self._refuse(error)
 
@@ -91,30 +88,24 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
             raise SystemExit(1)
         raise AnsibleParserError(str(error)) from None
 
-    def _add_fleet(self, controller, site):
-        spec = controller.spec
-        logical = hostvars.logical_host(spec.name)
-        group = hostvars.group_name(f"fleet_{spec.name}")
-        self._add(logical, [hostvars.LOGICAL_GROUP, group])
-        for key, value in hostvars.logical_vars(spec, site=site.name, site_file=str(site.path)).items():
-            self.inventory.set_variable(logical, key, value)
+    def _add_fleet(self, fleet):
+        if fleet.trouble:
+            self.display.warning(fleet.trouble)
+        self._add(fleet.logical)
         # The interpreter of the very run, also when AWX replays this inventory from its database.
-        self.inventory.set_variable(logical, "ansible_python_interpreter", trust_as_template("{{ ansible_playbook_python }}"))
-        observed = controller.observe(tolerant=True)  # a run on this fleet ends with that sentence; the other fleets' runs go on
-        if observed.trouble:
-            self.display.warning(observed.trouble)
-        for member, variables in controller.member_vars(observed):
-            self._add(member.name, hostvars.member_groups(member, spec.name))
-            for key, value in variables.items():
-                self.inventory.set_variable(member.name, key, value)
-            self._construct(member.name, variables)
-        for member in observed.state.members:
-            if not member.confirmed:
-                self._add(f"{member.name}@{member.vm.moid}", ["unconfirmed"])
+        interpreter = trust_as_template("{{ ansible_playbook_python }}")
+        self.inventory.set_variable(fleet.logical.name, "ansible_python_interpreter", interpreter)
+        for member in fleet.members:
+            self._add(member)
+            self._construct(member.name, member.variables)
+        for name in fleet.unconfirmed:
+            self.inventory.add_host(name, group=self.inventory.add_group("unconfirmed"))
 
-    def _add(self, host, groups):
-        for group in groups:
-            self.inventory.add_host(host, group=self.inventory.add_group(group))
+    def _add(self, host):
+        for group in host.groups:
+            self.inventory.add_host(host.name, group=self.inventory.add_group(group))
+        for key, value in host.variables.items():
+            self.inventory.set_variable(host.name, key, value)
 
     def _construct(self, host, variables):
         strict = self.get_option("strict")

@@ -75,9 +75,7 @@ def main() -> None:
     states = {name: (entry["state"], entry.get("reason") or None) for name, entry in module.params["states"].items()}
     try:
         with open_fleet(module.params["site_file"], module.params["fleet"], run=module.params["run"]) as controller:
-            marked = controller.mark(states, check=module.check_mode)
-            if module.params["strict"] and not module.check_mode:
-                controller.require_none_quarantined()
+            marked = controller.mark(states, check=module.check_mode, strict=module.params["strict"])
     except FleetError as error:
         module.fail_json(msg=str(error), exit_code=error.exit_code, error=type(error).__name__)
     module.exit_json(changed=bool(marked), marked=marked)

@@ -20,6 +20,18 @@ class Report:
     placed: dict[str, dict[str, Any]] = field(default_factory=dict)  # host and GPUs by server, as read back
     notes: list[str] = field(default_factory=list)
 
+    def add(self, other: Report) -> None:
+        """Take over what another part of the run came to."""
+        self.changed = self.changed or other.changed
+        self.created += other.created
+        self.started += other.started
+        self.removed += other.removed
+        self.failures.update(other.failures)
+        self.placed.update(other.placed)
+        self.notes += other.notes
+        for name, seconds in other.seconds.items():
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 2)
+
     def step(self, name: str) -> _Step:
         """Measure a step: ``with report.step("clone"): …``."""
         return _Step(self, name)

@@ -10,6 +10,7 @@ from fleet.domain.identity import LOADBALANCER
 
 if TYPE_CHECKING:
     from fleet.domain.address_pool import Pool
+    from fleet.domain.state import Host
     from fleet.gpu.devices import PciDevice
 
 #: How a new guest learns its name, network and keys: by cloud-init from guestinfo, or by vSphere's own customization (LinuxPrep).
@@ -80,3 +81,7 @@ class FleetSpec:
     def shape(self, role: str) -> Shape:
         """The shape of a role's VMs."""
         return self.balancer if role == LOADBALANCER else self.server
+
+    def may_use(self, host: Host) -> bool:
+        """Whether a host is one of those on which the fleet's servers may run."""
+        return host.cluster == self.cluster if self.cluster else host.name in self.hosts

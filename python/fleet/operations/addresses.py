@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from fleet.domain.plan import Plan
     from fleet.domain.report import Report
     from fleet.domain.state import Devices, Member, Vm
-    from fleet.operations.fleet import Controller, Observation
+    from fleet.operations.fleet import Controller
+    from fleet.operations.observation import Observation
 
 _BLOCK, _FIREWALL = 32, 64  # addresses asked about at once; so many that answer are a firewall's, not guests'
 _TOLD = 4  # of them in a sentence

@@ -8,6 +8,7 @@ from fleet.domain import hostvars
 from fleet.domain.guest_addresses import guest_addresses
 from fleet.domain.identity import LOADBALANCER, MEMBER_KEYS, TRITON
 from fleet.errors import FleetError, UsageError
+from fleet.operations.observation import member_vars
 from fleet.planning import adopt as adoption
 from fleet.ssh.host_keys import scan_host_keys
 from fleet.vsphere import find, read
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from fleet.domain.state import Vm
-    from fleet.operations.fleet import Controller, Observation
+    from fleet.operations.fleet import Controller
+    from fleet.operations.observation import Observation
     from fleet.planning.adopt import Adoption, AdoptionPlan, Candidate
     from fleet.vsphere.tasks import Outcome
 
@@ -103,7 +105,7 @@ def answer(controller: Controller, plan: AdoptionPlan, *, changed: bool, without
     observed: Observation = controller.observe()
     members = [
         {"name": member.name, "role": member.role, "state": member.state, "address": member.address, "vars": variables}
-        for member, variables in controller.member_vars(observed)
+        for member, variables in member_vars(observed, controller.spec)
         if member.vm.moid not in without
     ]
     return {

@@ -9,24 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fleet.domain import hostvars, membership
-from fleet.domain.identity import TRITON
 from fleet.errors import FleetError, LeaseError, QuarantinedError
 from fleet.lease import store
+from fleet.operations.observation import Observation, observation_of
 from fleet.planning import requests
 from fleet.progress import teller
-from fleet.vsphere import batch, read
+from fleet.vsphere import batch
 from fleet.vsphere import record as records
 from fleet.vsphere.gpus import read_gpus
+from fleet.vsphere.snapshot import read_again, read_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from fleet.domain.record import Record
     from fleet.domain.spec import FleetSpec
-    from fleet.domain.state import FleetState, Host, Member, Vm
+    from fleet.domain.state import Member
     from fleet.gpu.site import GpuSite
     from fleet.vsphere.session import Session
     from fleet.vsphere.tasks import Progress
@@ -54,25 +54,6 @@ class Limits:
     in_flight: int = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One look at a fleet."""
-
-    state: FleetState
-    record: Record | None
-    hosts: tuple[Host, ...]
-    vms: tuple[Vm, ...] = ()  # every VM of the vCenter
-    trouble: str = ""  # why the record could not be read, where that was asked to be told and not to be an error
-
-    def members(self, role: str = TRITON) -> tuple[Member, ...]:
-        """Confirmed members of a role."""
-        return tuple(m for m in self.state.of_role(role) if m.confirmed)
-
-    def members_named(self, names: Collection[str]) -> tuple[Member, ...]:
-        """Confirmed members of any role, by their names."""
-        return tuple(m for m in self.state.members if m.confirmed and m.name in names)
-
-
 class Controller:
     """Observes and changes one fleet."""
 
@@ -91,40 +72,37 @@ class Controller:
     # ── observe ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def observe(self, *, tolerant: bool = False) -> Observation:
-        """Read the fleet in bulk: all VMs, all hosts, and the devices of the fleet's own VMs.
+        """Read the whole vCenter in bulk: all VMs, all hosts, and the devices of the fleet's own VMs.
 
         Args:
-            tolerant: only look: members are members whatever is wrong with the record, which is told and ends nothing.
+            tolerant: only look: members are members whatever is wrong with the record, which is reported and ends nothing.
 
         Raises:
             FleetError: the record is not understood, and the look is not a tolerant one.
         """
-        vms = read.read_vms(self.session)
-        hosts = read.read_hosts(self.session)
-        own = membership.members_of(vms, self.spec.name)
-        devices = read.read_devices(self.session, [vm.moid for vm in own]) if own else {}
-        state = membership.fleet_state(
-            self.spec.name,
-            vms=vms,
-            hosts=hosts,
-            devices=devices,
-            vcenter_uuid=self.session.instance_uuid,
-            network=self.spec.network,
-            now=self.session.now(),
-        )
-        record, trouble = None, ""
-        try:
-            record = records.of_vm(state.record_vm) if state.record_vm else None
-        except FleetError as error:
-            if not tolerant:
-                raise
-            trouble = str(error)
-        return Observation(state=state, record=record, hosts=tuple(hosts), vms=tuple(vms), trouble=trouble)
+        return observation_of(self.session, self.spec, read_snapshot(self.session, {self.spec.name}), tolerant=tolerant)
+
+    def refresh(self, seen: Observation, *, born: Iterable[str] = ()) -> Observation:
+        """Look at the fleet's own VMs again: what this run changed. The rest of the vCenter is as ``seen``.
+
+        Args:
+            seen: an earlier look of this run.
+            born: moids of VMs that were made since.
+
+        Raises:
+            FleetError: the record is not understood.
+        """
+        own = [vm.moid for vm in seen.vms if vm.fleet == self.spec.name]
+        return observation_of(self.session, self.spec, read_again(self.session, seen.snapshot, [*own, *born]))
 
     def gpus(self, observed: Observation, *, without: Collection[str] = ()) -> GpuSite:
-        """The GPUs of the vCenter with who stands on them; ``without`` are moids of VMs that reserve nothing."""
+        """The GPUs of the vCenter with who stands on them; ``without`` are moids of VMs that reserve nothing.
+
+        What vCenter says of profiles is read for the fleet's own hosts only.
+        """
         cards = bool(self.spec.server.devices)
-        return read_gpus(self.session, observed.hosts, observed.vms, without=without, cards=cards)
+        own = {host.moid for host in observed.hosts if self.spec.may_use(host)}
+        return read_gpus(self.session, observed.hosts, observed.vms, without=without, cards=cards, ask=own)
 
     # ── write ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -167,12 +145,22 @@ class Controller:
 
     # ── states ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def mark(self, states: Mapping[str, tuple[str, str | None]], *, check: bool = False) -> list[str]:
-        """Write state and reason of members by name; returns the names that change (``check`` writes nothing).
+    def mark(self, states: Mapping[str, tuple[str, str | None]], *, check: bool = False, strict: bool = False) -> list[str]:
+        """Write state and reason of members by name; returns the names that change.
 
         When every server of the target is ready, open additions of the record are closed.
+
+        Args:
+            states: state and reason of members, by name.
+            check: write nothing.
+            strict: complain about what is not well afterwards (``require_none_quarantined``).
+
+        Raises:
+            FleetError: a name is no member's.
+            QuarantinedError: a member is quarantined or missing, and ``strict``.
         """
-        members = {m.name: m for m in self.observe().state.members if m.confirmed}
+        seen = self.observe()
+        members = {m.name: m for m in seen.state.members if m.confirmed}
         unknown = sorted(states.keys() - members.keys())
         if unknown:
             raise FleetError(f"No member of fleet {self.spec.name} is called {', '.join(unknown)}: nothing was marked.")
@@ -184,17 +172,19 @@ class Controller:
         ]
         if not check:
             self.write_keys(writes)
-            self.close_requests()
+            seen = self.refresh(seen) if writes else seen
+            self.close_requests(seen)
+            if strict:
+                self.require_none_quarantined(seen)
         return sorted(member.name for member, _ in writes)
 
-    def close_requests(self) -> bool:
+    def close_requests(self, seen: Observation) -> bool:
         """Close the record's open additions that the ready servers fulfil; returns whether there were any."""
-        observed = self.observe()
-        record, vm = observed.record, observed.state.record_vm
+        record, vm = seen.record, seen.state.record_vm
         if record is None or record.target is None or vm is None or not record.requests:
             return False
-        ready = sum(m.state == "ready" for m in observed.members())
-        at = observed.state.now.isoformat(timespec="seconds")
+        ready = sum(m.state == "ready" for m in seen.members())
+        at = seen.state.now.isoformat(timespec="seconds")
         if requests.close(record, ready, at).requests == record.requests:
             return False
         self._update_record(lambda now: requests.close(now, ready, at))
@@ -209,16 +199,15 @@ class Controller:
             self._update_record(lambda now: requests.close_removals(now, there, at))
         return sorted({name for one in gone for name in one[requests.REMOVE]})
 
-    def require_none_quarantined(self) -> None:
+    def require_none_quarantined(self, seen: Observation) -> None:
         """Complain about quarantined members, and about servers that could not be made at all.
 
         Raises:
             QuarantinedError: there are some; it names each with its reason.
         """
-        observed = self.observe()
-        bad = [m for m in observed.state.members if m.confirmed and m.state == "quarantined"]
-        there = sum(m.state != "draining" for m in observed.members())
-        target = (observed.record and observed.record.target) or 0
+        bad = [m for m in seen.state.members if m.confirmed and m.state == "quarantined"]
+        there = sum(m.state != "draining" for m in seen.members())
+        target = (seen.record and seen.record.target) or 0
         if not bad and there < target:
             raise QuarantinedError(
                 f"Only {there} of {target} servers of fleet {self.spec.name} are there: the others could not be "
@@ -229,13 +218,6 @@ class Controller:
                 f"{len(bad)} member(s) of fleet {self.spec.name} are quarantined and get no traffic:\n{_by_reason(bad)}\n"
                 "Mend the cause and run this again, or fleet retry NAME: it repairs what it can."
             )
-
-    def member_vars(self, observation: Observation) -> Iterator[tuple[Member, dict[str, Any]]]:
-        """Each confirmed member with its host variables."""
-        clusters = {host.name: host.cluster for host in observation.hosts}
-        for member in observation.state.members:
-            if member.confirmed:
-                yield member, hostvars.member_vars(member, self.spec, cluster=clusters.get(member.host or ""))
 
 
 def brief(reason: str | None) -> str | None:

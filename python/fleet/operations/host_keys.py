@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 from fleet.ssh.host_keys import scan_host_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from fleet.domain.report import Report
     from fleet.domain.state import Member
-    from fleet.operations.fleet import Controller, FirstBoot, Observation
+    from fleet.operations.fleet import Controller, FirstBoot
+    from fleet.operations.observation import Observation
 
 
-def first_contact(controller: Controller, names: set[str], boot: FirstBoot, report: Report) -> None:
+def first_contact(controller: Controller, reached: Iterable[Member], boot: FirstBoot, report: Report) -> None:
     """Wait for the members' SSH servers; take down the host key of a new guest, and look at a known one's again."""
     limit = controller.limits.ssh
-    members = {str(m.address): m for m in controller.observe().members_named(names) if m.address}
+    members = {m.address: m for m in reached if m.address}
     keys, told = scan_host_keys(members, timeout=limit, ssh_args=boot.ssh_args) if members else ({}, {})
     writes: list[tuple[Member, Mapping[str, str | None]]] = []
     for address, member in members.items():

@@ -1,4 +1,4 @@
-"""What vCenter says after a power-on: who stands on which GPU, and whether that is news to the plan.
+"""What vCenter says after a power-on: which VM is on which GPU, and whether the rest is to be planned again.
 
 A plan's certain room does not depend on which GPU of a host the manager takes. It does depend on nobody else coming, on a pin
 being kept, and on servers starting where they were planned; and what was only possible is known better after each power-on.
@@ -6,7 +6,7 @@ being kept, and on servers starting where they were planned; and what was only p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fleet.vsphere.gpus import read_standing
@@ -23,17 +23,8 @@ if TYPE_CHECKING:
     Standing = Mapping[str, Mapping[str, frozenset[str]]]
 
 
-@dataclass(slots=True)
-class Started:
-    """What came of starting: names that run, why others do not, and what went otherwise than planned."""
-
-    names: list[str] = field(default_factory=list)
-    failures: dict[str, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Pending:
     """A server that is off and is to start.
 
     Attributes:
@@ -42,6 +33,7 @@ class Waiting:
         gpus: its vGPUs with the GPUs for which they are planned.
         certain: whether the plan called its place certain.
         bound: whether the plan chose its host, also where no order matters there: it starts on that one.
+        refusal: why there is no GPU for it on its host; empty while nobody said so.
     """
 
     member: Member
@@ -49,6 +41,7 @@ class Waiting:
     gpus: tuple[ExpectedGpu, ...] = ()
     certain: bool = True
     bound: bool = False
+    refusal: str = ""
 
     @property
     def name(self) -> str:
@@ -61,7 +54,7 @@ class Waiting:
         return self.member.vm.moid
 
     @property
-    def lane(self) -> str | None:
+    def serial_group(self) -> str | None:
         """Its host's moid, where the order of power-ons matters."""
         return self.member.vm.host if self.member.gpus else None
 
@@ -71,62 +64,63 @@ class Waiting:
         return self.member.vm.host if self.member.gpus or self.bound else None
 
 
-def waiting(members: Iterable[Member], creations: Iterable[Creation]) -> list[Waiting]:
+def pending(members: Iterable[Member], creations: Iterable[Creation]) -> list[Pending]:
     """Servers that are to start, in their order, with what was planned for those that are new."""
     hosted = {creation.name: creation for creation in creations if creation.host}
     planned = {name: creation for name, creation in hosted.items() if creation.gpus}
     return [
-        Waiting(member, planned=True, gpus=planned[member.name].gpus, certain=planned[member.name].certain)
+        Pending(member, planned=True, gpus=planned[member.name].gpus, certain=planned[member.name].certain)
         if member.name in planned
-        else Waiting(member, bound=member.name in hosted)
+        else Pending(member, bound=member.name in hosted)
         for member in members
     ]
 
 
-def turn_of(queue: Sequence[Waiting]) -> tuple[list[Waiting], list[Waiting]]:
-    """Who starts next, and who after that.
+def next_batch(queue: Sequence[Pending]) -> tuple[list[Pending], list[Pending]]:
+    """The servers that start next, and those that start later.
 
-    Of a host on which a place was planned for somebody after the first, the first alone: what it does to the GPUs is read before
-    the next one starts. Of all others everybody.
+    Of a host on which a place was planned for a server after the first, only the first: what it does to the GPUs is read before
+    the next one starts. Of all other hosts every server.
     """
-    first: dict[str, Waiting] = {}
+    first: dict[str, Pending] = {}
     for one in queue:
-        if one.lane is not None:
-            first.setdefault(one.lane, one)
-    one_by_one = {one.lane for one in queue if one.planned and one.lane is not None and one is not first[one.lane]}
-    now = [one for one in queue if one.lane not in one_by_one or one is first[one.lane or ""]]
+        if one.serial_group is not None:
+            first.setdefault(one.serial_group, one)
+    behind = [one for one in queue if one.serial_group is not None and one is not first[one.serial_group]]
+    one_by_one = {one.serial_group for one in behind if one.planned}
+    now = [one for one in queue if one not in behind or one.serial_group not in one_by_one]
     return now, [one for one in queue if one not in now]
 
 
-def standing(controller: Controller, queue: Iterable[Waiting]) -> Standing:
-    """Who stands on the GPUs of the hosts on which planned servers wait."""
-    hosts = {one.lane for one in queue if one.planned and one.lane is not None}
+def standing(controller: Controller, queue: Iterable[Pending]) -> Standing:
+    """Which VMs are on the GPUs of the hosts of planned servers."""
+    hosts = {one.serial_group for one in queue if one.planned and one.serial_group is not None}
     return read_standing(controller.session, sorted(hosts)) if hosts else {}
 
 
-def news(before: Standing, after: Standing, turn: Iterable[Waiting], queue: Iterable[Waiting]) -> set[str]:
-    """The hosts whose waiting servers are to be planned again, after the servers of a turn were started.
+def changed_hosts(before: Standing, after: Standing, batch: Iterable[Pending], queue: Iterable[Pending]) -> set[str]:
+    """The hosts whose pending servers are to be planned again, after a batch was started.
 
     Args:
         before: who stood on the GPUs before it.
-        after: who stands on them now; a server that vCenter does not list yet is no news.
-        turn: the servers that were started.
-        queue: those that wait.
+        after: who stands on them now; a server that vCenter does not list yet changes nothing.
+        batch: the servers that were started.
+        queue: those that are still to start.
     """
-    started = list(turn)
+    started = list(batch)
     found = set()
-    for host in {one.lane for one in queue if one.planned and one.lane in after}:
+    for host in {one.serial_group for one in queue if one.planned and one.serial_group in after}:
         here = after[host or ""]
-        own = {one.moid: one for one in started if one.lane == host}
-        newcomers = _everybody(here) - _everybody(before.get(host or "", {})) - own.keys()
-        astray = any(
+        own = {one.moid: one for one in started if one.serial_group == host}
+        others = _everybody(here) - _everybody(before.get(host or "", {})) - own.keys()
+        misplaced = any(
             pci_id not in {gpu for planned in own[vm].gpus for gpu in planned.among}
             for pci_id, vms in here.items()
             for vm in vms & own.keys()
             if own[vm].gpus
         )
-        unsure = any(not one.certain for one in queue if one.planned and one.lane == host)
-        if newcomers or astray or unsure:
+        unsure = any(not one.certain for one in queue if one.planned and one.serial_group == host)
+        if others or misplaced or unsure:
             found.add(str(host))
     return found
 

@@ -1,18 +1,19 @@
-"""Starts a fleet's members on their hosts, and finds another place for those that have none there.
+"""Starts members on their hosts, and finds another place for servers whose place was taken.
 
-Within one host servers with vGPUs start one after the other in the plan's order: where a MIG GPU puts the next one depends
-on those before. Hosts go in parallel. Before the first power-on, and after each one that brought news, the rest of a host's
-servers is planned again on the GPUs as they are (``placement_check``, ``replacement``). Who has no place there, because the new
-plan or vCenter's own refusal says so, moves to another host while it is still off. That is tried twice; vCenter's text is kept.
+One loop: plan the next batch, power on, read back, plan again. Within one host servers with vGPUs start one after the other in
+the plan's order: where a MIG GPU puts the next one depends on those before. Hosts go in parallel. A server for which its host has
+no GPU any more, because the new plan or vCenter itself says so, moves to another host while it is still off. That is tried
+``MOVES`` times; vCenter's text is kept.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fleet.domain.identity import TRITON
+from fleet.domain.report import Report
 from fleet.operations import placement_check, replacement
-from fleet.operations.placement_check import Started
 from fleet.planning import placement
 from fleet.vsphere import batch
 
@@ -22,69 +23,84 @@ if TYPE_CHECKING:
     from fleet.domain.plan import Plan
     from fleet.domain.state import Member
     from fleet.operations.fleet import Controller
-    from fleet.operations.placement_check import Waiting
+    from fleet.operations.placement_check import Pending
     from fleet.planning.placement import Terms
 
 NO_GPU = "InsufficientGraphicsResourcesFault"
-REPLANS = 2
+MOVES = 2
 
 
-def start(controller: Controller, plan: Plan, members: Iterable[Member], terms: Terms) -> Started:
-    """Power on those of some members that are off, in the plan's order."""
+def start(controller: Controller, plan: Plan, members: Iterable[Member], terms: Terms) -> Report:
+    """Power on those of some members that are off, in the plan's order.
+
+    Returns:
+        Who was started, why others were not, and what went otherwise than planned.
+    """
+    report = Report()
+    now = replacement.on_same_hosts(controller, _in_order(plan, members), terms)
+    report.add(now.report)
+    unplaced = [*now.unplaced, *_in_batches(controller, now.queue, terms, now.unplaced, report)]
+    refused_by: set[str] = set()
+    for move in range(MOVES):
+        if not unplaced:
+            break
+        refused_by |= {str(one.member.host) for one in unplaced}
+        now = replacement.on_other_hosts(controller, unplaced, terms, avoid=refused_by if move else ())
+        report.add(now.report)
+        unplaced = _in_batches(controller, now.queue, terms, (), report)
+    report.failures.update({one.name: one.refusal for one in unplaced})
+    return report
+
+
+def _in_batches(
+    controller: Controller, queue: Sequence[Pending], terms: Terms, unplaced: Sequence[Pending], report: Report
+) -> list[Pending]:
+    """Power on batch by batch; after each, plan the rest of a host again where the batch did not end as planned.
+
+    Returns:
+        The servers for which there is no GPU on their host. What else came of it is added to ``report``.
+    """
+    refused: list[Pending] = []
+    ready, queue = placement_check.next_batch(queue)
+    before = placement_check.standing(controller, queue)
+    while ready:
+        refused += _power_on(controller, ready, report)
+        after = placement_check.standing(controller, queue)
+        if hosts := placement_check.changed_hosts(before, after, ready, queue):
+            now = replacement.on_same_hosts(controller, queue, terms, hosts=hosts, unplaced=[*unplaced, *refused])
+            report.add(now.report)
+            queue, refused = now.queue, [*refused, *now.unplaced]
+        before = after
+        ready, queue = placement_check.next_batch(queue)
+    return refused
+
+
+def _in_order(plan: Plan, members: Iterable[Member]) -> list[Pending]:
+    """The members that are off: first those that start again, the largest first, then the new ones in the plan's order."""
     off = {m.name: m for m in members if m.vm.power != "poweredOn"}
     again = {m.name: [profile for profile, _ in m.gpus] for m in plan.start if m.name in off}
     order = dict.fromkeys([*placement.power_order(again), *(creation.name for creation in plan.create), *off])
-    told = Started()
-    queue = placement_check.waiting([off[name] for name in order if name in off], plan.create)
-    queue, homeless = replacement.at_home(controller, queue, told, terms)
-    refusing: set[str] = set()
-    for attempt in range(REPLANS + 1):
-        homeless += _in_turns(controller, queue, told, terms, homeless)
-        if not homeless or attempt == REPLANS:
-            break
-        refusing |= {str(one.member.host) for one in homeless}
-        queue, homeless = replacement.elsewhere(controller, homeless, told, terms, refusing if attempt else ()), []
-    return told
+    return placement_check.pending([off[name] for name in order if name in off], plan.create)
 
 
-def _in_turns(
-    controller: Controller, queue: Sequence[Waiting], told: Started, terms: Terms, homeless: Sequence[Waiting]
-) -> list[Waiting]:
-    """Power on, on each host one after the other where a plan rests on it; returns the servers for which there is no GPU."""
-    without: list[Waiting] = []
-    turn, queue = placement_check.turn_of(queue)
-    before = placement_check.standing(controller, queue)
-    while turn:
-        without += _power_on(controller, turn, told)
-        after = placement_check.standing(controller, queue)
-        if hosts := placement_check.news(before, after, turn, queue):
-            queue, astray = replacement.at_home(controller, queue, told, terms, hosts=hosts, homeless=(*homeless, *without))
-            without += astray
-        before = after
-        turn, queue = placement_check.turn_of(queue)
-    return without
-
-
-def _power_on(controller: Controller, queue: Sequence[Waiting], told: Started) -> list[Waiting]:
-    """Power on; returns the servers that vCenter has no GPU for, their failures noted."""
+def _power_on(controller: Controller, ready: Sequence[Pending], report: Report) -> list[Pending]:
+    """Power on; returns the servers for which vCenter found no GPU, each with its refusal. All else is in the report."""
     controller.require_lease()
-    lanes = {one.name: one.lane for one in queue if one.lane}
     outcomes = batch.power_on_all(
         controller.session,
-        {one.name: one.moid for one in queue},
+        {one.name: one.moid for one in ready},
         timeout=controller.limits.power,
-        lanes=lanes,
-        hosts={one.name: one.start_on for one in queue if one.start_on},
+        serial_groups={one.name: one.serial_group for one in ready if one.serial_group},
+        hosts={one.name: one.start_on for one in ready if one.start_on},
         on_progress=controller.telling("power on"),
     )
     refused = []
-    for one in queue:
+    for one in ready:
         outcome = outcomes[one.name]
         if outcome.error is None:
-            told.names.append(one.name)
-            told.failures.pop(one.name, None)
-            continue
-        told.failures[one.name] = str(outcome.error)
-        if outcome.fault == NO_GPU and one.member.role == TRITON and one.start_on:
-            refused.append(one)
+            report.started.append(one.name)
+        elif outcome.fault == NO_GPU and one.member.role == TRITON and one.start_on:
+            refused.append(replace(one, refusal=str(outcome.error)))
+        else:
+            report.failures[one.name] = str(outcome.error)
     return refused

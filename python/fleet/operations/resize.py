@@ -15,16 +15,18 @@ from fleet.domain.report import Report
 from fleet.errors import FleetError, NotConfirmedError, VSphereError
 from fleet.operations import host_keys, power_on, scale_out
 from fleet.operations.fleet import FirstBoot, brief
+from fleet.operations.observation import member_vars
 from fleet.planning import resize, vgpus
 from fleet.planning.placement import STRICT, Terms
 from fleet.planning.vgpus import GPUS, WAS
 from fleet.vsphere import batch, reshape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fleet.domain.state import Member
     from fleet.operations.fleet import Controller
+    from fleet.operations.observation import Observation
     from fleet.planning.resize import Resize, ResizePlan
 
 GUEST_SECONDS = 120.0  # for a guest to shut itself down, before its power is cut
@@ -40,10 +42,12 @@ def plan(
     at_once: int = 1,
 ) -> ResizePlan:
     """What would be changed; writes nothing."""
-    seen = controller.observe()
-    return resize.plan_resize(
-        controller.spec, seen.state, controller.gpus(seen), names=names, gpus=gpus, profile=profile, terms=terms, at_once=at_once
-    )
+    how: dict[str, Any] = {"gpus": gpus, "profile": profile, "terms": terms, "at_once": at_once}
+    return _plan(controller, controller.observe(), names, how)
+
+
+def _plan(controller: Controller, seen: Observation, names: Sequence[str], how: Mapping[str, Any]) -> ResizePlan:
+    return resize.plan_resize(controller.spec, seen.state, controller.gpus(seen), names=names, **how)
 
 
 def planned(
@@ -77,13 +81,14 @@ def change(controller: Controller, name: str, *, beside: Sequence[str] = (), ssh
     Raises:
         FleetError: a step failed. What the server held before stands with it: ``restore`` brings it back.
     """
-    one = next(one for one in plan(controller, [name, *beside], **how).resizes if one.name == name)
+    seen = controller.observe()
+    one = next(one for one in _plan(controller, seen, [name, *beside], how).resizes if one.name == name)
     _mark(controller, one)
-    host = next((h.moid for h in controller.observe().hosts if one.seat and h.name == one.seat.host), one.member.vm.host)
+    host = next((h.moid for h in seen.hosts if one.seat and h.name == one.seat.host), one.member.vm.host)
     terms = how.get("terms", STRICT)
     pins = tuple(gpu.pci_id for gpu in one.seat.gpus) if one.seat and controller.spec.gpu_rules.pin else ()
-    report = _bring_to(controller, one.member, one.wanted, host, terms, ssh_args, pins)
-    return _answer(controller, name, report)
+    report, seen = _bring_to(controller, seen, one.member, one.wanted, host, terms, ssh_args, pins)
+    return _answer(controller, name, report, seen)
 
 
 def restore(controller: Controller, name: str, *, ssh_args: str = "") -> dict[str, Any]:
@@ -92,16 +97,17 @@ def restore(controller: Controller, name: str, *, ssh_args: str = "") -> dict[st
     Raises:
         FleetError: a step failed.
     """
-    member = _member(controller, name)
+    seen = controller.observe()
+    member = _member(controller, seen, name)
     was = vgpus.was_of(member)
     controller.write_keys([(member, {GPUS: vgpus.kept_key(was.profiles, controller.spec)})])
-    report = _bring_to(controller, member, was.profiles, was.host, Terms(allow_possible=True), ssh_args)
-    return _answer(controller, name, report)
+    report, seen = _bring_to(controller, seen, member, was.profiles, was.host, Terms(allow_possible=True), ssh_args)
+    return _answer(controller, name, report, seen)
 
 
 def finish(controller: Controller, name: str, state: str, reason: str | None) -> dict[str, Any]:
     """Write down how a change ended: ``ready`` closes it, ``quarantined`` leaves it open."""
-    member = _member(controller, name)
+    member = _member(controller, controller.observe(), name)
     closed: dict[str, str | None] = {WAS: None, "reason": None} if state == "ready" else {"reason": brief(reason)}
     wanted = {"state": state, **closed}
     if all(member.vm.keys.get(key) == value for key, value in wanted.items()):
@@ -126,14 +132,19 @@ def _mark(controller: Controller, one: Resize) -> None:
 
 def _bring_to(
     controller: Controller,
+    seen: Observation,
     member: Member,
     profiles: Sequence[str],
     host: str | None,
     terms: Terms,
     ssh_args: str,
     pins: Sequence[str | None] = (),
-) -> Report:
-    """Off, moved, reconfigured, on, with an address, reached over SSH; every step that is done already is left out."""
+) -> tuple[Report, Observation]:
+    """Off, moved, reconfigured, on, with an address, reached over SSH; every step that is done already is left out.
+
+    Returns:
+        What was done, and the fleet as it is afterwards.
+    """
     report = Report()
     moved = member.vm.power == "poweredOff" and host not in (None, member.vm.host)  # a change that stopped between two steps
     if moved or not vgpus.same(profiles, vgpus.held(member)):
@@ -141,8 +152,9 @@ def _bring_to(
         controller.require_lease()
         with report.step("power off"):
             _off(controller, member)
+        seen = controller.refresh(seen)
         with report.step("move"):
-            _move(controller, member, host)
+            _move(controller, _member(controller, seen, member.name), host)
         controller.require_lease()
         with report.step("reconfigure"):
             _require(
@@ -156,15 +168,17 @@ def _bring_to(
                     on_progress=controller.telling("reconfigure"),
                 ).error
             )
+        seen = controller.refresh(seen)
     with report.step("power on"):
-        _on(controller, member.name, terms, report)
+        _on(controller, _member(controller, seen, member.name), terms, report)
+    seen = controller.refresh(seen)
     with report.step("address"):
-        scale_out.await_addresses(controller, {member.name}, report)
+        seen = scale_out.await_addresses(controller, {member.name}, report, seen)
         _stop_at(report)
     with report.step("ssh"):
-        host_keys.first_contact(controller, {member.name}, FirstBoot("", (), ssh_args), report)
+        host_keys.first_contact(controller, [_member(controller, seen, member.name)], FirstBoot("", (), ssh_args), report)
         _stop_at(report)
-    return report
+    return report, controller.refresh(seen)
 
 
 def _off(controller: Controller, member: Member) -> None:
@@ -179,28 +193,24 @@ def _off(controller: Controller, member: Member) -> None:
 
 
 def _move(controller: Controller, member: Member, host: str | None) -> None:
-    here = _member(controller, member.name).vm.host
-    if host is None or host == here:
+    if host in (None, member.vm.host):
         return
     ended = batch.relocate_all(
         controller.session,
         {member.name: member.vm.moid},
-        {member.name: host},
+        {member.name: str(host)},
         timeout=controller.limits.power,
         on_progress=controller.telling("move"),
     )
     _require(ended[member.name].error)
 
 
-def _on(controller: Controller, name: str, terms: Terms, report: Report) -> None:
+def _on(controller: Controller, member: Member, terms: Terms, report: Report) -> None:
     """Power on where it stands; where somebody took the place meanwhile, ``power_on`` plans again on what is left."""
-    member = _member(controller, name)
     alone = Plan(controller.spec.name, None, 0, Record(target=0), start=(member,))
-    told = power_on.start(controller, alone, [member], terms)
-    report.notes += told.notes
-    report.started += told.names
-    report.failures.update(told.failures)
-    report.changed = report.changed or bool(told.names)
+    started = power_on.start(controller, alone, [member], terms)
+    report.add(started)
+    report.changed = report.changed or bool(started.started)
     _stop_at(report)
 
 
@@ -214,16 +224,15 @@ def _stop_at(report: Report) -> None:
         raise VSphereError(f"{name}: {text}")
 
 
-def _member(controller: Controller, name: str) -> Member:
-    for member in controller.observe().members():
+def _member(controller: Controller, seen: Observation, name: str) -> Member:
+    for member in seen.members():
         if member.name == name:
             return member
     raise FleetError(f"{name} is no server of fleet {controller.spec.name} any more.")
 
 
-def _answer(controller: Controller, name: str, report: Report) -> dict[str, Any]:
-    observed = controller.observe()
-    found = {member.name: (member, variables) for member, variables in controller.member_vars(observed)}
+def _answer(controller: Controller, name: str, report: Report, seen: Observation) -> dict[str, Any]:
+    found = {member.name: (member, variables) for member, variables in member_vars(seen, controller.spec)}
     member, variables = found[name]
     return {
         "changed": report.changed,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from fleet.domain.plan import Plan
     from fleet.operations.fleet import Controller
+    from fleet.operations.observation import Observation
 
 
 def drain(controller: Controller, plan: Plan) -> Report:
@@ -25,11 +26,18 @@ def drain(controller: Controller, plan: Plan) -> Report:
     return report
 
 
-def remove(controller: Controller, plan: Plan, *, confirm: str | None, with_record: bool = False) -> Report:
+def remove(controller: Controller, plan: Plan, seen: Observation, *, confirm: str | None, with_record: bool = False) -> Report:
     """Destroy the plan's members, after one more look at each.
 
     A VM is destroyed only when it still carries this fleet's keys and its own identity, and lies in the
     fleet's folder.
+
+    Args:
+        controller: the fleet.
+        plan: whom to destroy.
+        seen: the look that the plan was made from.
+        confirm: the fleet's name, as consent.
+        with_record: destroy the fleet's record, too, last.
 
     Raises:
         NotConfirmedError: nobody consented by naming the fleet.
@@ -41,7 +49,7 @@ def remove(controller: Controller, plan: Plan, *, confirm: str | None, with_reco
         )
     report = Report()
     names = {m.name for m in plan.remove}
-    observed = controller.observe()
+    observed = controller.refresh(seen)
     folder = find.find_folder(controller.session, controller.spec.datacenter, controller.spec.folder)
     chosen = {m.name: m.vm for m in observed.state.members if m.name in names and m.confirmed}
     record = {vm.name: vm for vm in (observed.state.record_vm,) if vm is not None and with_record}
@@ -56,12 +64,12 @@ def remove(controller: Controller, plan: Plan, *, confirm: str | None, with_reco
     return report
 
 
-def _destroy(controller: Controller, doomed: Mapping[str, str], report: Report) -> None:
-    if not doomed:
+def _destroy(controller: Controller, chosen: Mapping[str, str], report: Report) -> None:
+    if not chosen:
         return
     controller.require_lease()
     outcomes = batch.destroy_all(
-        controller.session, doomed, timeout=controller.limits.power, on_progress=controller.telling("destroy")
+        controller.session, chosen, timeout=controller.limits.power, on_progress=controller.telling("destroy")
     )
     for name, outcome in outcomes.items():
         if outcome.error is None:

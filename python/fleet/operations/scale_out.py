@@ -19,19 +19,26 @@ from fleet.vsphere.attach import require_devices
 from fleet.vsphere.customize import Customization
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
     from fleet.domain.plan import Creation, Plan
     from fleet.domain.state import Member
     from fleet.operations.fleet import Controller, FirstBoot
+    from fleet.operations.observation import Observation
     from fleet.planning.placement import Terms
     from fleet.vsphere.tasks import Outcome
 
 VERSION = "1"
 
 
-def find_place(controller: Controller, plan: Plan) -> find.Place | None:
+def find_place(controller: Controller, plan: Plan, seen: Observation) -> find.Place | None:
     """Look up all that a plan's clones need, before anything is written; ``None`` when it clones nothing.
+
+    Args:
+        controller: the fleet.
+        plan: what is to be cloned.
+        seen: the look that the plan was made from.
 
     Raises:
         SiteError: ``fleet.yml`` names something that is not there, or a template that cannot hold what is asked.
@@ -39,7 +46,7 @@ def find_place(controller: Controller, plan: Plan) -> find.Place | None:
     """
     if not plan.create:
         return None
-    place = find.resolve(controller.session, controller.spec, plan.create, make_folder=False)
+    place = find.resolve(controller.session, controller.spec, plan.create, vms=seen.vms, make_folder=False)
     notes = templates.require_fit(controller.session, controller.spec, plan.create, place)
     spots = [(creation, place.of(creation)) for creation in plan.create]
     wanted = [(spot.host_moid, spot.pool_moid, creation.shape.devices or ()) for creation, spot in spots]
@@ -47,50 +54,75 @@ def find_place(controller: Controller, plan: Plan) -> find.Place | None:
     return replace(place, notes=notes)
 
 
-def await_earlier_clones(controller: Controller, place: find.Place) -> None:
-    """Wait for clone tasks that a killed run left behind; look again afterwards: what they made was in no bulk read.
+def await_earlier_clones(controller: Controller, place: find.Place, since: datetime) -> bool:
+    """Wait for clone tasks that a killed run left behind.
+
+    Args:
+        controller: the fleet.
+        place: where this run clones from and to.
+        since: when the look began that this run's plan was made from, by vCenter's clock.
+
+    Returns:
+        Whether there were any that ran, or that ended after that look: then what they made is not in it, and the whole is to be
+        read again.
 
     Raises:
         FleetError: one did not end in time.
     """
     sources = {place.folder_moid, *(spot.template_moid for spot in place.spots.values())}
-    tasks = clone.running_clones(controller.session, sources)
-    if not tasks:
-        return
+    tasks, ended = clone.clones_since(controller.session, sources, since)
     outcomes = watch.wait_tasks(controller.session, tasks, timeout=controller.limits.clone, what="clone of an earlier run")
     late = [outcome.error for outcome in outcomes.values() if isinstance(outcome.error, (WaitError, ConnectError))]
     if late:
         raise late[0]
+    return bool(tasks) or ended
 
 
-def apply(controller: Controller, plan: Plan, place: find.Place | None, boot: FirstBoot, terms: Terms = STRICT) -> Report:
-    """Take up a plan's target, clone and start what it says, and make first contact with new guests."""
+def apply(
+    controller: Controller,
+    plan: Plan,
+    place: find.Place | None,
+    boot: FirstBoot,
+    seen: Observation,
+    terms: Terms = STRICT,
+) -> tuple[Report, Observation]:
+    """Take up a plan's target, clone and start what it says, and make first contact with new guests.
+
+    Returns:
+        What was done, and the fleet as it is afterwards.
+    """
     report = Report(changed=plan.changes)
+    born: dict[str, str] = {}
     with report.step("record"):
         controller.write_record(plan.record)
     with report.step("clone"):
         if place is not None:
-            plan = replace(plan, create=tuple(_clone(controller, plan.create, place, boot, report)))
-    born = {creation.name for creation in plan.create} - report.failures.keys()
-    names = born | {m.name for m in plan.start} | {m.name for m in plan.configure}
+            ended = _clone(controller, plan.create, place, boot, report)
+            plan = replace(plan, create=tuple(creation for creation, _ in ended))
+            born = {creation.name: str(outcome.moid) for creation, outcome in ended if outcome.error is None}
+    names = born.keys() | {m.name for m in plan.start} | {m.name for m in plan.configure}
+    seen = controller.refresh(seen, born=born.values())
     addresses.hand_over(controller, names, report)
     with report.step("power"):
-        _power_on(controller, plan, names - report.failures.keys(), terms, report)
+        report.add(power_on.start(controller, plan, seen.members_named(names - report.failures.keys()), terms))
+    seen = controller.refresh(seen)
     with report.step("address"):
-        await_addresses(controller, names - report.failures.keys(), report)
+        seen = await_addresses(controller, names - report.failures.keys(), report, seen)
     with report.step("ssh"):
-        host_keys.first_contact(controller, names - report.failures.keys(), boot, report)
-    _settle(controller, plan, names, report)
+        host_keys.first_contact(controller, seen.members_named(names - report.failures.keys()), boot, report)
+    _settle(controller, plan, names, report, seen)
     report.changed = report.changed or bool(report.created or report.started)
-    return report
+    return report, controller.refresh(seen)
 
 
 def _clone(
     controller: Controller, creations: Sequence[Creation], place: find.Place, boot: FirstBoot, report: Report
-) -> list[Creation]:
-    """Clone; returns the creations under the names that they got."""
+) -> list[tuple[Creation, Outcome]]:
+    """Clone; returns the creations under the names that they got, each with its outcome."""
     controller.require_lease()
-    place = replace(place, folder_moid=find.ensure_folder(controller.session, controller.spec.datacenter, controller.spec.folder))
+    if not place.folder_moid:
+        folder = find.ensure_folder(controller.session, controller.spec.datacenter, controller.spec.folder)
+        place = replace(place, folder_moid=folder)
 
     def clone_all(some: Mapping[Creation, str]) -> Mapping[str, Outcome]:
         return clone.clone_all(
@@ -101,13 +133,16 @@ def _clone(
             on_progress=controller.telling("clone"),
         )
 
-    ended = clone_under_free_names(controller, creations, clone_all, lambda: await_earlier_clones(controller, place), report)
+    def wait() -> None:
+        await_earlier_clones(controller, place, controller.session.now())
+
+    ended = clone_under_free_names(controller, creations, clone_all, wait, report)
     for creation, outcome in ended:
         if outcome.error is None:
             report.created.append(creation.name)
         else:
             report.failures[creation.name] = str(outcome.error)
-    return [creation for creation, _ in ended]
+    return ended
 
 
 def _request(
@@ -153,35 +188,30 @@ def _first_boot(controller: Controller, creation: Creation, own: str, boot: Firs
     return {"guestinfo": guestinfo(name=creation.name, uuid=own, user=boot.user, authorized_keys=boot.authorized_keys)}
 
 
-def _power_on(controller: Controller, plan: Plan, names: set[str], terms: Terms, report: Report) -> None:
-    members = [m for m in controller.observe().state.members if m.confirmed and m.name in names]
-    told = power_on.start(controller, plan, members, terms)
-    report.started += told.names
-    report.failures.update(told.failures)
-    report.notes += told.notes
+def await_addresses(controller: Controller, names: Collection[str], report: Report, seen: Observation) -> Observation:
+    """Wait until vCenter knows the addresses of some members; those that get none are failures of the report.
 
-
-def await_addresses(controller: Controller, names: set[str], report: Report) -> None:
-    """Wait until vCenter knows the addresses of some members; those that get none are failures of the report."""
-    members = {m.name: m for m in controller.observe().state.members if m.confirmed and m.name in names}
+    Returns:
+        The fleet as it is afterwards; ``seen`` where all had one.
+    """
+    members = {m.name: m for m in seen.members_named(names)}
     missing = {m.vm.moid: m.name for m in members.values() if m.address is None}
     if not missing:
-        return
+        return seen
     network, limit = controller.spec.network, controller.limits.address
     allotted = {m.vm.moid: m.vm.keys.get("address", "") for m in members.values()}
     found = watch.wait_addresses(controller.session, list(missing), network, timeout=limit, allotted=allotted)
     for moid, name in missing.items():
         if moid not in found:
             report.failures[name] = addresses.why_unreached(members[name], network, limit)
+    return controller.refresh(seen)
 
 
-def _settle(controller: Controller, plan: Plan, names: set[str], report: Report) -> None:
-    """Write each touched member's state, ``configuring`` or ``quarantined`` with the reason; tell where servers stand."""
+def _settle(controller: Controller, plan: Plan, names: Collection[str], report: Report, seen: Observation) -> None:
+    """Write each touched member's state, ``configuring`` or ``quarantined`` with the reason; report where servers are."""
     planned = {creation.name: creation for creation in plan.create if creation.gpus}
     writes: list[tuple[Member, Mapping[str, str | None]]] = []
-    for member in controller.observe().state.members:
-        if not member.confirmed or member.name not in names:
-            continue
+    for member in seen.members_named(names):
         if member.name in planned and member.vm.power == "poweredOn":
             _read_back(planned[member.name], member, report)
         failure = report.failures.get(member.name)

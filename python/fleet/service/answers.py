@@ -9,10 +9,12 @@ from fleet.domain.plan import Plan
 from fleet.domain.record import Record
 from fleet.domain.report import Report
 from fleet.health import verify
+from fleet.operations.observation import member_vars
 from fleet.planning import requests
 
 if TYPE_CHECKING:
-    from fleet.operations.fleet import Controller, Observation
+    from fleet.operations.fleet import Controller
+    from fleet.operations.observation import Observation
 
 
 def observe(controller: Controller) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def result(controller: Controller, observed: Observation, plan: Plan, report: Re
     """The common answer of every operation: the plan, what was done, and the members as they are now."""
     members = [
         {"name": member.name, "role": member.role, "state": member.state, "address": member.address, "vars": variables}
-        for member, variables in controller.member_vars(observed)
+        for member, variables in member_vars(observed, controller.spec)
     ]
     return {
         "changed": report.changed,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fleet.gpu.devices import PciDevice
     from fleet.gpu.placement.place import PlacementPlan
     from fleet.gpu.site import GpuSite
-    from fleet.operations.fleet import Observation
+    from fleet.operations.observation import Observation
     from fleet.site.load import Site
 
 SHOWN = 5  # names in a sentence

@@ -84,10 +84,10 @@ def _worth(session: Session, spec: FleetSpec, *, create: bool, wish: Mapping[str
     if create and wish is not None:
         scale.present(controller, FirstBoot("", ()), **wish, check=True)
         return True
-    state = controller.observe().state
+    seen = controller.observe()
     if create:
-        find_place(controller, plan_present(spec, None, state))
-    return create or any(member.confirmed for member in state.members)
+        find_place(controller, plan_present(spec, None, seen.state), seen)
+    return create or any(member.confirmed for member in seen.state.members)
 
 
 def require(site_file: str, fleet: str | None, run: str) -> None:

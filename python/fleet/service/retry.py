@@ -15,7 +15,8 @@ from fleet.service import answers
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fleet.operations.fleet import Controller, Observation
+    from fleet.operations.fleet import Controller
+    from fleet.operations.observation import Observation
 
 
 def retry(controller: Controller, names: Sequence[str], *, check: bool = False) -> dict[str, Any]:
@@ -30,8 +31,8 @@ def retry(controller: Controller, names: Sequence[str], *, check: bool = False) 
     plan = _plan(controller, observed, names)
     if check:
         return answers.result(controller, observed, plan, Report(changed=True))
-    report = scale_out.apply(controller, plan, None, FirstBoot("", ()))
-    return answers.result(controller, controller.observe(), plan, report)
+    report, seen = scale_out.apply(controller, plan, None, FirstBoot("", ()), observed)
+    return answers.result(controller, seen, plan, report)
 
 
 def _plan(controller: Controller, observed: Observation, names: Sequence[str]) -> Plan:

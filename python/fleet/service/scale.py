@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 from fleet.domain.report import Report
 from fleet.errors import UsageError
 from fleet.operations import addresses, host_keys, scale_in, scale_out
-from fleet.planning import scale_in as retirement
-from fleet.planning import scale_out as planning
+from fleet.planning import scale_in as removal
 from fleet.planning.placement import STRICT
+from fleet.planning.scale_out import plan_present
 from fleet.service import answers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from fleet.domain.plan import Plan
-    from fleet.operations.fleet import Controller, FirstBoot, Observation
+    from fleet.operations.fleet import Controller, FirstBoot
+    from fleet.operations.observation import Observation
     from fleet.planning.placement import Terms
 
 
@@ -39,40 +40,32 @@ def present(
     """Bring a fleet up to its target, or (``check``) say what that would do."""
     request = _request(request_id) if add else None
 
-    def planned() -> tuple[Observation, Plan]:
-        observed = controller.observe()
-        wanted = partial(
-            planning.plan_present,
-            controller.spec,
-            observed.record,
-            observed.state,
-            size=size,
-            add=add,
-            request=request,
-            more=more,
-        )
+    def planned(seen: Observation) -> Plan:
+        wanted = partial(plan_present, controller.spec, seen.record, seen.state, size=size, add=add, request=request, more=more)
         plan = wanted()
         if any(creation.shape.gpu_profiles or creation.shape.devices for creation in plan.create):
-            plan = wanted(gpus=controller.gpus(observed), terms=terms)
-        return observed, plan
+            plan = wanted(gpus=controller.gpus(seen), terms=terms)
+        return plan
 
-    observed, plan = planned()
-    if not check and host_keys.distrust(controller, observed, boot):
-        observed, plan = planned()
-    place = scale_out.find_place(controller, plan)
-    if place and not check:
-        scale_out.await_earlier_clones(controller, place)
-        observed, plan = planned()  # always: a clone may have ended between the first look and the wait
-        place = scale_out.find_place(controller, plan)
-    plan = addresses.allotted(controller, plan, observed)
+    seen = controller.observe()
+    plan = planned(seen)
+    if not check and host_keys.distrust(controller, seen, boot):
+        seen = controller.refresh(seen)
+        plan = planned(seen)
+    place = scale_out.find_place(controller, plan, seen)
+    if place and not check and scale_out.await_earlier_clones(controller, place, seen.state.now):
+        seen = controller.observe()  # what those clones made was not in the first look
+        plan = planned(seen)
+        place = scale_out.find_place(controller, plan, seen)
+    plan = addresses.allotted(controller, plan, seen)
     if place:
         plan = replace(plan, notes=(*plan.notes, *place.notes))
     if check:
-        return answers.result(controller, observed, plan, Report(changed=plan.changes))
+        return answers.result(controller, seen, plan, Report(changed=plan.changes))
     if not plan.changes:
-        return answers.result(controller, observed, plan, Report(changed=controller.close_requests()))
-    report = scale_out.apply(controller, plan, place, boot, terms)
-    return answers.result(controller, controller.observe(), plan, report)
+        return answers.result(controller, seen, plan, Report(changed=controller.close_requests(seen)))
+    report, seen = scale_out.apply(controller, plan, place, boot, seen, terms)
+    return answers.result(controller, seen, plan, report)
 
 
 def drain(
@@ -80,17 +73,17 @@ def drain(
     *,
     more: bool = False,
     request_id: str | None = None,
-    max_remove: int = retirement.MAX_REMOVE,
+    max_remove: int = removal.MAX_REMOVE,
     shown: Collection[str] | None = None,
     check: bool = False,
     **chosen: Any,
 ) -> dict[str, Any]:
-    """Choose servers to retire (``retirement.Choice``), lower the target, write the names down, and mark them as draining.
+    """Choose servers to retire (``removal.Choice``), lower the target, write the names down, and mark them as draining.
 
     Args:
         controller: the fleet's.
-        more: a new wish although the same one is open.
-        request_id: the caller's own id of the wish.
+        more: a new request although the same one is open.
+        request_id: the caller's own id of the request.
         max_remove: how many at most.
         shown: moids of those whose removal somebody has seen and consented to; ``None``: nobody was shown a plan.
         check: change nothing.
@@ -99,21 +92,21 @@ def drain(
     Raises:
         NotConfirmedError: others would go than were shown.
     """
-    observed = controller.observe()
-    plan = retirement.plan_drain(
+    seen = controller.observe()
+    plan = removal.plan_drain(
         controller.spec,
-        observed.record,
-        observed.state,
-        retirement.Choice(**chosen),
+        seen.record,
+        seen.state,
+        removal.Choice(**chosen),
         request=_request(request_id),
         more=more,
         max_remove=max_remove,
     )
-    retirement.require_shown(plan, shown)
+    removal.require_shown(plan, shown)
     if check or not plan.changes:
-        return answers.result(controller, observed, plan, Report(changed=plan.changes))
+        return answers.result(controller, seen, plan, Report(changed=plan.changes))
     report = scale_in.drain(controller, plan)
-    return answers.result(controller, controller.observe(), plan, report)
+    return answers.result(controller, controller.refresh(seen), plan, report)
 
 
 def remove(
@@ -143,19 +136,19 @@ def remove(
     Returns:
         ``result``, and as ``gone`` every server of the requests whose servers are all gone, whichever run destroyed them.
     """
-    observed = controller.observe()
+    seen = controller.observe()
     if everything:
-        plan = retirement.plan_destroy(controller.spec, observed.record, observed.state)
+        plan = removal.plan_destroy(controller.spec, seen.record, seen.state)
     else:
-        plan = retirement.plan_remove(controller.spec, observed.record, observed.state, names, drained, check=check)
-    retirement.require_shown(plan, shown)
-    report = Report(changed=bool(plan.remove or (everything and observed.state.record_vm)))
+        plan = removal.plan_remove(controller.spec, seen.record, seen.state, names, drained, check=check)
+    removal.require_shown(plan, shown)
+    report = Report(changed=bool(plan.remove or (everything and seen.state.record_vm)))
     if report.changed and not check:
-        report = scale_in.remove(controller, plan, confirm=confirm, with_record=everything)
-        observed = controller.observe()
-    gone = [] if everything else controller.close_removals(observed, close=close and not check)
+        report = scale_in.remove(controller, plan, seen, confirm=confirm, with_record=everything)
+        seen = controller.refresh(seen)
+    gone = [] if everything else controller.close_removals(seen, close=close and not check)
     report.changed = report.changed or bool(gone and close)
-    return answers.result(controller, observed, plan, report) | {"gone": gone}
+    return answers.result(controller, seen, plan, report) | {"gone": gone}
 
 
 def _request(request_id: str | None) -> dict[str, Any]:

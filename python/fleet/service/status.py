@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.domain.guest_addresses import in_url
 from fleet.domain.identity import LOADBALANCER, TRITON
-from fleet.operations.fleet import Controller, Observation
+from fleet.operations.observation import Observation, observe_all
 from fleet.planning import requests, vgpus
 from fleet.vsphere.gpus import read_gpus
 from fleet.vsphere.read import read_hosts, read_vms
@@ -22,11 +22,8 @@ def site_status(site: Site, fleet: str | None = None) -> dict[str, Any]:
     """``fleet status --json`` (contract.md), of one fleet or of every fleet of the site."""
     specs = [site.fleet(fleet)] if fleet else list(site.fleets.values())
     with connect(site.endpoint()) as session:
-        return {
-            "schema": 1,
-            "site": site.name,
-            "fleets": [_fleet_status(Controller(session, spec).observe(tolerant=True), spec) for spec in specs],
-        }
+        seen = observe_all(session, specs)
+    return {"schema": 1, "site": site.name, "fleets": [_fleet_status(seen[spec.name], spec) for spec in specs]}
 
 
 def _fleet_status(observed: Observation, spec: FleetSpec) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def power_on_all(
     vms: Mapping[str, str],
     *,
     timeout: float = 300.0,
-    lanes: Mapping[str, str] | None = None,
+    serial_groups: Mapping[str, str] | None = None,
     hosts: Mapping[str, str] | None = None,
     limit: int = IN_FLIGHT,
     on_progress: Progress | None = None,
@@ -38,7 +38,7 @@ def power_on_all(
         session: the session.
         vms: moids by name.
         timeout: seconds for all of them together.
-        lanes: for each name a lane (say its host); within one lane VMs start one after the other, in ``vms``' order,
+        serial_groups: for each name its group (say its host); within a group VMs start one after the other, in ``vms``' order,
             which decides where a MIG GPU puts them.
         hosts: moids of the hosts on which VMs are to start, by name; the others start where vCenter likes.
         limit: tasks in flight together.
@@ -52,7 +52,7 @@ def power_on_all(
     def start(vm: Any) -> Any:
         return vm.PowerOnVM_Task(chosen.get(str(moid(vm))))
 
-    return _to_power(session, vms, _ON, start, "power on", timeout, limit, lanes or {}, on_progress)
+    return _to_power(session, vms, _ON, start, "power on", timeout, limit, serial_groups or {}, on_progress)
 
 
 def power_off_all(
@@ -209,13 +209,13 @@ def _to_power(
     what: str,
     timeout: float,
     limit: int,
-    lanes: Mapping[str, str],
+    serial_groups: Mapping[str, str],
     on_progress: Progress | None,
 ) -> dict[str, Outcome]:
     _await_earlier(session, vms.values(), timeout)
     powers = _powers(session, vms)
     todo = {name: one for name, one in vms.items() if powers.get(name) != wanted}
-    ended = _run(session, todo, start, what, timeout, limit, lanes, on_progress)
+    ended = _run(session, todo, start, what, timeout, limit, serial_groups, on_progress)
     raced = {name: vms[name] for name, outcome in ended.items() if outcome.fault == "InvalidPowerState"}
     for name, power in _powers(session, raced).items():
         if power == wanted:  # somebody else, or a task of an earlier run, did it meanwhile
@@ -237,13 +237,13 @@ def _run(
     what: str,
     timeout: float,
     limit: int,
-    lanes: Mapping[str, str],
+    serial_groups: Mapping[str, str],
     on_progress: Progress | None,
 ) -> dict[str, Outcome]:
     jobs = []
     for name, one in vms.items():
         vm = session.object(vim.VirtualMachine, one)
-        jobs.append(Job(name, lambda vm=vm: start(vm), lanes.get(name)))  # type: ignore[misc]
+        jobs.append(Job(name, lambda vm=vm: start(vm), serial_groups.get(name)))  # type: ignore[misc]
     ended = run_tasks(session, jobs, what=what, limit=limit, timeout=timeout, on_progress=on_progress)
     return {name: outcome if outcome.error else Outcome(moid=vms[name]) for name, outcome in ended.items()}
 

@@ -12,10 +12,11 @@ from fleet.vsphere.api import vim
 from fleet.vsphere.attach import NOTHING_TOLD, HostDevices, device_changes, present_devices, read_host_devices
 from fleet.vsphere.collect import moid, read_all, read_some
 from fleet.vsphere.customize import linux_prep
-from fleet.vsphere.tasks import Job, Outcome, run_tasks, running
+from fleet.vsphere.tasks import Job, Outcome, recent, run_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from fleet.gpu.devices import PciDevice, Present
     from fleet.vsphere.customize import Customization
@@ -206,17 +207,19 @@ def clone_all(
     return run_tasks(session, jobs, what="clone", limit=limit, timeout=timeout, on_progress=on_progress, clock=clock)
 
 
-def running_clones(session: Session, sources: Iterable[str]) -> dict[str, Any]:
-    """Tasks that make VMs and have not ended, begun by anybody: what a killed run left behind.
+def clones_since(session: Session, sources: Iterable[str], since: datetime) -> tuple[dict[str, Any], bool]:
+    """Tasks that make VMs, begun by anybody: what a killed run left behind.
 
     Args:
         session: the session.
         sources: moids of the templates that the fleet clones from, and of the fleet's folder (where its record is made).
+        since: a moment by vCenter's clock.
 
     Returns:
-        The tasks by moid, for ``wait_tasks``. vCenter does not tell what a running clone will be called.
+        Those that have not ended, by moid, for ``wait_tasks``, and whether any ended after ``since``. vCenter does not tell what
+        a running clone will be called.
     """
-    return running(session, ("VirtualMachine.clone", "Folder.createVm"), set(sources))
+    return recent(session, ("VirtualMachine.clone", "Folder.createVm"), set(sources), since)
 
 
 def _templates(session: Session, moids: Iterable[str]) -> dict[str, TemplateFacts]:

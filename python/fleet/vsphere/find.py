@@ -59,7 +59,7 @@ def find_datacenter(session: Session, name: str | None) -> Any:
     Raises:
         SiteError: there is none of that name, or several to choose from.
     """
-    found = {str(values.get("name")): item for item, values in read_all(session, {vim.Datacenter: ("name",)})}
+    found = session.constant("datacenters", lambda: _datacenters(session))
     if name is None and len(found) == 1:
         return next(iter(found.values()))
     if name in found:
@@ -69,6 +69,10 @@ def find_datacenter(session: Session, name: str | None) -> Any:
     if not found:
         raise SiteError(f"The account {session.username} sees no datacenter in this vCenter: give it a role on one.")
     raise SiteError(f"This vCenter has no datacenter {name!r}; there are: {_list(found)}.")
+
+
+def _datacenters(session: Session) -> dict[str, Any]:
+    return {str(values.get("name")): item for item, values in read_all(session, {vim.Datacenter: ("name",)})}
 
 
 def find_folder(session: Session, datacenter: str | None, path: str) -> str | None:
@@ -169,7 +173,7 @@ def record_place(session: Session, spec: FleetSpec) -> tuple[str, str]:
 def _descend(session: Session, datacenter: str | None, path: str) -> tuple[Any, list[str]]:
     """The deepest folder of a path that is there, and the names below it that are not."""
     start = find_datacenter(session, datacenter)
-    folder = read_one(session, start, ("vmFolder",), tried="find the datacenter's VM folder")["vmFolder"]
+    folder = session.constant(("vm folder", moid(start)), lambda: _vm_folder(session, start))
     parts = [part for part in path.split("/") if part]
     while parts:
         child = _child(session, folder, parts[0])
@@ -178,6 +182,10 @@ def _descend(session: Session, datacenter: str | None, path: str) -> tuple[Any, 
         folder = child
         parts.pop(0)
     return folder, parts
+
+
+def _vm_folder(session: Session, datacenter: Any) -> Any:
+    return read_one(session, datacenter, ("vmFolder",), tried="find the datacenter's VM folder")["vmFolder"]
 
 
 def _child(session: Session, folder: Any, name: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fleet.domain.identity import RECORD
@@ -57,7 +58,13 @@ class _Told:
 
 
 def read_gpus(
-    session: Session, hosts: Sequence[Host], vms: Iterable[Vm], *, without: Collection[str] = (), cards: bool = False
+    session: Session,
+    hosts: Sequence[Host],
+    vms: Iterable[Vm],
+    *,
+    without: Collection[str] = (),
+    cards: bool = False,
+    ask: Collection[str] | None = None,
 ) -> GpuSite:
     """The GPUs of a vCenter.
 
@@ -70,6 +77,7 @@ def read_gpus(
         vms: what ``read.read_vms`` gave a moment ago.
         without: moids of powered-off members that are no reservations, because a place is sought for them.
         cards: read also what hosts pass through whole, and who has that.
+        ask: moids of the hosts about whose profiles vCenter is asked, a few calls for each kind of host; ``None``: all.
     """
     known = {vm.moid: vm for vm in vms}
     off = {vm.moid for vm in known.values() if _rests(vm) and vm.moid not in without}
@@ -81,7 +89,7 @@ def read_gpus(
     profiles = _profiles(session, seated & known.keys())
     reserved = _reserved(session, [vm for vm in known.values() if vm.host in offering and vm.power == "poweredOn"])
     around = _around(session)
-    offers = [host for host in shown if host.profiles]
+    offers = [host for host in shown if host.profiles and (ask is None or host.moid in ask)]
     told, capacity = _ask(session, offers, around), remaining(session, offers)
     holders = {
         one: Holder(known[one].name, own, member=known[one].fleet is not None, group=group)
@@ -206,10 +214,9 @@ def _ask(session: Session, hosts: Sequence[Host], around: _Around) -> _Told:
     facts: dict[str, ProfileFact] = {}
     per_vm: dict[str, int] = {}
     groups: dict[str, tuple[str, ...]] = {}
-    for alike in kinds.values():
+    for kind, alike in kinds.items():
         browser, one = around.browsers[alike[0].moid], session.object(vim.HostSystem, alike[0].moid)
-        most = _most_per_vm(session, browser, one)
-        target = _target(session, browser, one)
+        most, target = session.constant(("profiles", kind), partial(_profiles_of_host, session, browser, one))
         groups |= dict.fromkeys((host.moid for host in alike), _groups(target))
         for fact in _sharing(target):
             limit = most.get(fact.name.lower())
@@ -220,6 +227,10 @@ def _ask(session: Session, hosts: Sequence[Host], around: _Around) -> _Told:
         if most:
             per_vm |= {host.moid: max(most.values()) for host in alike}
     return _Told(tuple(facts.values()), per_vm, groups)
+
+
+def _profiles_of_host(session: Session, browser: Any, host: Any) -> tuple[dict[str, int], Any]:
+    return _most_per_vm(session, browser, host), _target(session, browser, host)
 
 
 def _target(session: Session, browser: Any, host: Any) -> Any:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,9 @@ VM_PATHS = (
     "guest.net",
     *_KEYS,
 )
+#: What tells whose member a VM is, which addresses of a pool were allotted to it, and when.
+_OWNER = (*map(key_path, ("name", "role", "address")), "config.createDate")
+_DEVICES = "config.hardware.device"
 _HOST_PATHS = (
     "name",
     "parent",
@@ -61,25 +65,44 @@ _HOST_PATHS = (
 def read_vms(session: Session, *, everything: bool = False, page: int = PAGE) -> list[Vm]:
     """Every VM of the vCenter, also templates, those without a configuration, and inaccessible ones.
 
-    Of VMs that carry no ``fleet.name`` only name, power, connection, template, instance uuid, host and folder are
-    read, unless ``everything`` is wanted: in a vCenter of ten thousand VMs the rest would be most of the answer.
+    Of VMs that carry no ``fleet.name`` only name, power, connection, template, instance uuid, host and folder are read, unless
+    ``everything`` is requested: in a vCenter of ten thousand VMs the rest would be most of the answer. Of members the keys that
+    tell whose they are come in addition; ``read_members`` reads the rest.
 
-    Round trips: two for the view, and one for every ``page`` VMs and every ``page`` members.
+    Round trips: two for the view, and one for every ``page`` VMs.
     """
-    first = VM_PATHS if everything else (*_BASIC, key_path("name"))
-    found = read_all(session, {vim.VirtualMachine: first}, page=page)
-    if everything:
-        return [to_vm(item, values) for item, values in found]
-    members = [item for item, values in found if fleet_keys(values)]
-    details = {moid(item): to_vm(item, values) for item, values in read_some(session, members, VM_PATHS, page=page)}
-    vms = [details.get(moid(item)) if fleet_keys(values) else to_vm(item, values) for item, values in found]
-    return [vm for vm in vms if vm is not None]
+    paths = VM_PATHS if everything else (*_BASIC, *_OWNER)
+    return [to_vm(item, values) for item, values in read_all(session, {vim.VirtualMachine: paths}, page=page)]
 
 
 def read_some_vms(session: Session, moids: Iterable[str]) -> list[Vm]:
     """The VMs asked for, with everything that ``Vm`` can say; those that are gone are left out."""
     objects = [session.object(vim.VirtualMachine, one) for one in moids]
     return [to_vm(item, values) for item, values in read_some(session, objects, VM_PATHS, tried="read VMs")]
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """VMs with everything that ``Vm`` can say, their devices by moid, and the names of the networks behind their cards."""
+
+    vms: tuple[Vm, ...]
+    devices: Mapping[str, Devices]
+    networks: Mapping[str, str]
+
+
+def read_members(session: Session, moids: Sequence[str], *, networks: Mapping[str, str] | None = None) -> Members:
+    """Some VMs and their devices; those that are gone are left out.
+
+    Round trips: one, and one more when a card is on a network that ``networks`` (names by moid) does not have.
+    """
+    if not moids:
+        return Members((), {}, dict(networks or {}))
+    objects = [session.object(vim.VirtualMachine, one) for one in moids]
+    found = read_some(session, objects, (*VM_PATHS, _DEVICES), tried="read VMs and their devices")
+    vms = tuple(to_vm(item, values) for item, values in found)
+    listed = {str(moid(item)): values.get(_DEVICES) or () for item, values in found}
+    names = _network_names(session, [device for some in listed.values() for device in some], networks or {})
+    return Members(vms, {one: to_devices(some, names) for one, some in listed.items()}, names)
 
 
 def read_hosts(session: Session, *, page: int = PAGE) -> list[Host]:
@@ -92,9 +115,9 @@ def read_hosts(session: Session, *, page: int = PAGE) -> list[Host]:
 def read_devices(session: Session, moids: Sequence[str]) -> dict[str, Devices]:
     """Network cards and vGPU profiles of the VMs asked for, by moid. Two round trips."""
     objects = [session.object(vim.VirtualMachine, one) for one in moids]
-    found = read_some(session, objects, ("config.hardware.device",), tried="read the devices of VMs")
-    devices = {str(moid(item)): values.get("config.hardware.device") or () for item, values in found}
-    names = _network_names(session, [device for listed in devices.values() for device in listed])
+    found = read_some(session, objects, (_DEVICES,), tried="read the devices of VMs")
+    devices = {str(moid(item)): values.get(_DEVICES) or () for item, values in found}
+    names = _network_names(session, [device for listed in devices.values() for device in listed], {})
     return {one: to_devices(listed, names) for one, listed in devices.items()}
 
 
@@ -153,12 +176,13 @@ def _network_name(backing: Any, networks: Mapping[str, str]) -> str:
     return networks.get(key) or str(getattr(backing, "deviceName", None) or key)
 
 
-def _network_names(session: Session, devices: Iterable[Any]) -> dict[str, str]:
-    """Names of the networks and portgroups behind network cards, by moid."""
+def _network_names(session: Session, devices: Iterable[Any], known: Mapping[str, str]) -> dict[str, str]:
+    """Names of the networks and portgroups behind network cards, by moid; what is ``known`` is not asked for."""
     cards = [device for device in devices if isinstance(device, vim.vm.device.VirtualEthernetCard)]
     wanted = {moid(item): item for card in cards if (item := _network_of(session, card)) is not None}
-    found = read_some(session, wanted.values(), ("name",), kind=vim.Network, tried="read the names of networks")
-    return {str(moid(item)): str(values["name"]) for item, values in found if "name" in values}
+    new = [item for one, item in wanted.items() if one not in known]
+    found = read_some(session, new, ("name",), kind=vim.Network, tried="read the names of networks")
+    return {**known, **{str(moid(item)): str(values["name"]) for item, values in found if "name" in values}}
 
 
 def _network_of(session: Session, card: Any) -> Any:

@@ -16,7 +16,7 @@ from fleet.vsphere.api import Stub, known_versions, vim, vmodl
 from fleet.vsphere.faults import CONNECTION_ERRORS, fault_name, fault_text, reason, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from datetime import datetime
 
     from fleet.domain.endpoint import Endpoint
@@ -38,6 +38,7 @@ class Session:
         """Use ``connect``."""
         self._endpoint = endpoint
         self._login_lock = threading.Lock()
+        self._constants: dict[Hashable, Any] = {}
         self._logins = 0
         self.stub = stub
         self.timeout = timeout  # seconds without a byte after which a call is given up
@@ -69,6 +70,18 @@ class Session:
         """VCenter's clock."""
         now: datetime = self.read(self._instance.CurrentTime, "read vCenter's clock")
         return now
+
+    def constant(self, key: Hashable, read: Callable[[], T]) -> T:
+        """What does not change while a session lives, read once: the datacenters, what hosts offer.
+
+        Args:
+            key: names it within this session.
+            read: reads it. What it raises is raised, and kept for nobody.
+        """
+        if key not in self._constants:
+            self._constants[key] = read()
+        found: T = self._constants[key]
+        return found
 
     def object(self, kind: Any, moid: str) -> Any:
         """The managed object of a type (``vim.VirtualMachine``) and a moid; nothing is asked of vCenter."""

@@ -16,6 +16,7 @@ from fleet.wait import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
+    from datetime import datetime
 
     from fleet.vsphere.collect import Properties
     from fleet.vsphere.session import Session
@@ -28,6 +29,7 @@ _BUSY_PAUSE = 0.5  # seconds before that
 
 _PATHS = ("info.state", "info.error", "info.result", "info.progress")
 _ENDED = ("success", "error")
+_RUNS = ("queued", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,12 @@ class Job:
     Attributes:
         key: the caller's name for it.
         start: makes the call that returns the task.
-        lane: jobs of one lane run one after the other, in their order; jobs without a lane are free.
+        serial_group: jobs of one group run one after the other, in their order; jobs without a group are free.
     """
 
     key: str
     start: Callable[[], Any]
-    lane: str | None = None
+    serial_group: str | None = None
 
 
 def running(session: Session, kinds: Collection[str], entities: Collection[str]) -> dict[str, Any]:
@@ -73,16 +75,25 @@ def running(session: Session, kinds: Collection[str], entities: Collection[str])
     Returns:
         The tasks by moid, for :func:`wait_tasks`.
     """
-    paths = ("info.state", "info.descriptionId", "info.entity")
+    return {str(moid(task)): task for task, values in _recent(session, kinds, entities) if values.get("info.state") in _RUNS}
+
+
+def recent(session: Session, kinds: Collection[str], entities: Collection[str], since: datetime) -> tuple[dict[str, Any], bool]:
+    """As :func:`running`, and whether any such task ended after a moment by vCenter's clock. One round trip."""
+    found = _recent(session, kinds, entities)
+    ended = any((done := values.get("info.completeTime")) is not None and done >= since for _, values in found)
+    return {str(moid(task)): task for task, values in found if values.get("info.state") in _RUNS}, ended
+
+
+def _recent(session: Session, kinds: Collection[str], entities: Collection[str]) -> list[tuple[Any, Properties]]:
+    paths = ("info.state", "info.descriptionId", "info.entity", "info.completeTime")
     manager = session.content.taskManager
     found = read_listed(session, manager, "recentTask", vim.Task, paths, tried="read vCenter's recent tasks")
-    return {
-        str(moid(task)): task
+    return [
+        (task, values)
         for task, values in found
-        if values.get("info.state") in ("queued", "running")
-        and str(values.get("info.descriptionId", "")) in kinds
-        and moid(values.get("info.entity")) in entities
-    }
+        if str(values.get("info.descriptionId", "")) in kinds and moid(values.get("info.entity")) in entities
+    ]
 
 
 def wait_tasks(
@@ -123,7 +134,7 @@ def run_tasks(
 
     Args:
         session: the session.
-        jobs: what to start, in this order as far as lanes allow.
+        jobs: what to start, in this order as far as their groups allow.
         what: what the tasks do, for messages: ``power on``.
         limit: tasks in flight together.
         timeout: seconds for all of them together.
@@ -132,7 +143,7 @@ def run_tasks(
         sleep: waits some seconds.
 
     Returns:
-        The outcome of every job. One that fails leaves the others alone; those of its lane go on, too. One whose VM is
+        The outcome of every job. One that fails leaves the others alone; those of its group go on, too. One whose VM is
         busy with another task is tried again until the time is up.
     """
     batch = _Batch(session, jobs, what, max(1, limit), Deadline(timeout, clock=clock), on_progress)
@@ -175,12 +186,12 @@ class _Batch:
         """Start what may start."""
         fresh: list[Any] = []
         held: deque[Job] = deque()
-        busy = {job.lane for job in self._flying.values() if job.lane is not None}
+        busy = {job.serial_group for job in self._flying.values() if job.serial_group is not None}
         while self._queue and len(self._flying) < self._limit and not self.deadline.over:
             job = self._queue.popleft()
-            if job.lane in busy or self._pausing(job):
+            if job.serial_group in busy or self._pausing(job):
                 held.append(job)
-                busy |= {job.lane} if job.lane is not None else set()
+                busy |= {job.serial_group} if job.serial_group is not None else set()
                 continue
             try:
                 task = self._session.write(job.start, f"{self._what} {job.key}")
@@ -191,8 +202,8 @@ class _Batch:
             self._tell(job.key, "started", None)
             self._flying[str(moid(task))] = job
             fresh.append(task)
-            if job.lane is not None:
-                busy.add(job.lane)
+            if job.serial_group is not None:
+                busy.add(job.serial_group)
         self._queue.extendleft(reversed(held))
         updates.add(fresh)
         self._sweep(updates)

@@ -128,7 +128,8 @@ class Desk:
         return {name: str(o.moid) for name, o in outcomes.items()}
 
     def members(self) -> dict[str, Any]:
-        return {vm.name: vm for vm in read.read_vms(self.session) if vm.fleet == self.spec.name}
+        own = [vm.moid for vm in read.read_vms(self.session) if vm.fleet == self.spec.name]
+        return {vm.name: vm for vm in read.read_members(self.session, own).vms}
 
 
 @pytest.fixture

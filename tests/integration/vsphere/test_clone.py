@@ -101,6 +101,7 @@ def test_a_name_that_is_taken(desk):
 
 
 def test_a_clone_that_takes_too_long(desk):
+    begun = desk.session.now()
     desk.control.delay(3.0, method="CloneVM_Task", task=True)
     outcomes = clone.clone_all(desk.session, desk.requests(["demo-001", "demo-002"]), limit=1, timeout=1.0)
     assert isinstance(outcomes["demo-001"].error, WaitError)
@@ -108,12 +109,13 @@ def test_a_clone_that_takes_too_long(desk):
     assert "not begun within 1 s" in str(outcomes["demo-002"].error)
     template = next(vm.moid for vm in read.read_vms(desk.session) if vm.name == "triton-template")
     mark = desk.control.last()
-    tasks = clone.running_clones(desk.session, [template])
-    assert len(tasks) == 1
+    tasks, ended = clone.clones_since(desk.session, [template], begun)
+    assert (len(tasks), ended) == (1, False)
     assert len(desk.control.calls(mark)) == 1, "one round trip, whatever became of the tasks that vCenter lists"
     (outcome,) = watch.wait_tasks(desk.session, tasks, timeout=10).values()
     assert outcome.moid == desk.members()["demo-001"].moid
-    assert clone.running_clones(desk.session, [template]) == {}
+    assert clone.clones_since(desk.session, [template], begun) == ({}, True)
+    assert clone.clones_since(desk.session, [template], desk.session.now()) == ({}, False)
 
 
 def test_a_template_that_vanished(desk):
@@ -132,14 +134,15 @@ def test_no_room_on_any_gpu(desk):
         assert str(outcome.error).startswith(f"power on {name}: InsufficientGraphicsResourcesFault: ")
 
 
-def test_lanes_start_one_after_the_other(desk):
+def test_the_vms_of_a_group_start_one_after_the_other(desk):
     vms = desk.clone(*NAMES[:4])
     desk.control.delay(0.2, method="PowerOnVM_Task", task=True)
     seen = []
-    lanes = {"demo-001": "a", "demo-002": "a", "demo-003": "b", "demo-004": "a"}
-    desk.good(batch.power_on_all(desk.session, vms, lanes=lanes, timeout=20, on_progress=lambda *told: seen.append(told[:2])))
-    lane = [event for event in seen if lanes[event[0]] == "a" and event[1] in ("started", "success")]
-    assert lane == [(name, state) for name in ("demo-001", "demo-002", "demo-004") for state in ("started", "success")]
+    groups = {"demo-001": "a", "demo-002": "a", "demo-003": "b", "demo-004": "a"}
+    follow = {"on_progress": lambda *event: seen.append(event[:2])}
+    desk.good(batch.power_on_all(desk.session, vms, serial_groups=groups, timeout=20, **follow))
+    started = [event for event in seen if groups[event[0]] == "a" and event[1] in ("started", "success")]
+    assert started == [(name, state) for name in ("demo-001", "demo-002", "demo-004") for state in ("started", "success")]
     assert seen.index(("demo-003", "started")) < seen.index(("demo-001", "success"))
 
 

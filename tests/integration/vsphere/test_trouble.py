@@ -71,9 +71,9 @@ def test_a_vm_that_is_busy_is_tried_again(desk):
 def test_a_vm_that_stays_busy(desk):
     vms = desk.clone("demo-001", "demo-002")
     desk.control.fail("TaskInProgress", target="demo-001", message="Busy.", task=True, **BUSY)
-    lanes = dict.fromkeys(vms, "one host")
+    groups = dict.fromkeys(vms, "one host")
     begin = time.monotonic()
-    outcomes = batch.power_on_all(desk.session, vms, timeout=1.5, lanes=lanes)
+    outcomes = batch.power_on_all(desk.session, vms, timeout=1.5, serial_groups=groups)
     assert time.monotonic() - begin < 4
     assert outcomes["demo-001"].fault == "TaskInProgress"
 

@@ -18,12 +18,14 @@ from fleet.errors import UsageError
 from fleet.gpu.capacity.passthrough import whole_cards
 from fleet.gpu.report.explain import NOBODY, Explanation, explain, explain_planned
 from fleet.operations.fleet import Controller
+from fleet.operations.observation import observation_of
 from fleet.planning import placement, scale_out
 from fleet.planning.placement import Terms
 from fleet.planning.what_if import only
 from fleet.vsphere.gpus import read_gpus
-from fleet.vsphere.read import read_hosts, read_vms
+from fleet.vsphere.read import read_vms_and_hosts
 from fleet.vsphere.session import connect
+from fleet.vsphere.snapshot import read_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,7 +107,8 @@ def fit(site: Site, question: Question) -> Fit:
         spec = _anybody(question.profiles)
         names = [f"server-{number:0{len(str(question.count))}d}" for number in range(1, question.count + 1)]
         with connect(site.endpoint()) as session:
-            gpus = read_gpus(session, read_hosts(session), read_vms(session))
+            vms, hosts = read_vms_and_hosts(session)
+            gpus = read_gpus(session, hosts, vms)
         return answer(spec, _nothing(spec), gpus, names, question)
     spec = site.fleet(question.fleet)
     with connect(site.endpoint()) as session:
@@ -231,14 +234,13 @@ def explained(site: Site, name: str, fleet: str | None) -> Explanation:
         SiteError: no such fleet.
     """
     with connect(site.endpoint()) as session:
-        gpus = read_gpus(session, read_hosts(session), read_vms(session), cards=True)
-        told = explain(gpus, name)
-        if told is not None:
-            return told
+        snapshot = read_snapshot(session, set(site.fleets))
+        found = explain(read_gpus(session, snapshot.hosts, snapshot.vms, cards=True), name)
+        if found is not None:
+            return found
         spec = _fleet_of(site, name, fleet)
-        controller = Controller(session, spec)
-        seen = controller.observe()
-        return next_server(spec, seen, controller.gpus(seen), name)
+        seen = observation_of(session, spec, snapshot)
+        return next_server(spec, seen, Controller(session, spec).gpus(seen), name)
 
 
 def _fleet_of(site: Site, name: str, fleet: str | None) -> FleetSpec:

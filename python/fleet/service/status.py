@@ -9,7 +9,7 @@ from fleet.domain.identity import LOADBALANCER, TRITON
 from fleet.operations.observation import Observation, observe_all
 from fleet.planning import requests, vgpus
 from fleet.vsphere.gpus import read_gpus
-from fleet.vsphere.read import read_hosts, read_vms
+from fleet.vsphere.read import read_vms_and_hosts
 from fleet.vsphere.session import connect
 
 if TYPE_CHECKING:
@@ -71,4 +71,5 @@ def _fleet_status(observed: Observation, spec: FleetSpec) -> dict[str, Any]:
 def site_gpus(site: Site) -> GpuSite:
     """The GPUs of a site's vCenter with who stands on them."""
     with connect(site.endpoint()) as session:
-        return read_gpus(session, read_hosts(session), read_vms(session), cards=True)
+        vms, hosts = read_vms_and_hosts(session)
+        return read_gpus(session, hosts, vms, cards=True)

@@ -88,7 +88,7 @@ def read_gpus(
     resting = {one for one in off if known[one].host in offering}
     profiles = _profiles(session, seated & known.keys())
     reserved = _reserved(session, [vm for vm in known.values() if vm.host in offering and vm.power == "poweredOn"])
-    around = _around(session)
+    around = session.constant("around", lambda: _around(session))
     offers = [host for host in shown if host.profiles and (ask is None or host.moid in ask)]
     told, capacity = _ask(session, offers, around), remaining(session, offers)
     holders = {

@@ -61,6 +61,8 @@ _HOST_PATHS = (
     "config.sharedPassthruGpuTypes",
 )
 
+_HOSTS: dict[Any, tuple[str, ...]] = {vim.ComputeResource: ("name",), vim.HostSystem: _HOST_PATHS}
+
 
 def read_vms(session: Session, *, everything: bool = False, page: int = PAGE) -> list[Vm]:
     """Every VM of the vCenter, also templates, those without a configuration, and inaccessible ones.
@@ -107,7 +109,17 @@ def read_members(session: Session, moids: Sequence[str], *, networks: Mapping[st
 
 def read_hosts(session: Session, *, page: int = PAGE) -> list[Host]:
     """Every host, with its cluster's name and its physical GPUs. Round trips: two, and one for every ``page`` objects."""
-    found = read_all(session, {vim.ComputeResource: ("name",), vim.HostSystem: _HOST_PATHS}, page=page)
+    return _hosts(read_all(session, _HOSTS, page=page))
+
+
+def read_vms_and_hosts(session: Session, *, page: int = PAGE) -> tuple[list[Vm], list[Host]]:
+    """``read_vms`` and ``read_hosts`` in one: two round trips for the view, and one for every ``page`` objects."""
+    found = read_all(session, {vim.VirtualMachine: (*_BASIC, *_OWNER), **_HOSTS}, page=page)
+    vms = [to_vm(item, values) for item, values in found if isinstance(item, vim.VirtualMachine)]
+    return vms, _hosts(found)
+
+
+def _hosts(found: Sequence[tuple[Any, Properties]]) -> list[Host]:
     compute = {moid(item): str(values.get("name")) for item, values in found if isinstance(item, vim.ComputeResource)}
     return [_host(item, values, compute) for item, values in found if isinstance(item, vim.HostSystem)]
 

@@ -66,8 +66,12 @@ def test_round_trips_do_not_grow_with_vms_or_fleets(desk):
     desk.clone(*[f"demo-{number:03d}" for number in range(2, 12)])
     snapshot, many = calls("demo", "other", "third")
     assert many == one
-    assert one == {"CurrentTime": 1, "CreateContainerView": 2, "RetrievePropertiesEx": 4, "DestroyView": 2}
+    assert one == {"CurrentTime": 1, "CreateContainerView": 1, "RetrievePropertiesEx": 3, "DestroyView": 1}
     assert len(snapshot.devices) == 11
+
+
+def standing(snapshot):
+    return {(host.name, gpu.pci_id): set(gpu.vms) for host in snapshot.hosts for gpu in host.gpus}
 
 
 def test_a_later_look_reads_only_what_can_have_changed(desk):
@@ -85,7 +89,7 @@ def test_a_later_look_reads_only_what_can_have_changed(desk):
     (host,) = [host for host in now.hosts if any(born in gpu.vms for gpu in host.gpus)]
     assert next(vm for vm in now.vms if vm.moid == born).host == host.moid
     fresh = read_snapshot(desk.session, ["demo"])
-    assert (sorted(now.hosts, key=str), now.devices) == (sorted(fresh.hosts, key=str), fresh.devices)
+    assert (standing(now), now.devices) == (standing(fresh), fresh.devices)
 
 
 def test_reading_writes_nothing(desk):

@@ -7,6 +7,9 @@ Three sides read the same VMs of a vCenter of the lab (its simulator, without co
   community.vmware.vmware_vm_inventory asks a vCenter for with its default properties;
 * a loop over VMs that looks at name, config, guest, runtime and parent, as hand-written pyVmomi does.
 
+A further row is a site of many fleets: one read for all of them, which is what the inventory plugin and ``fleet status`` do,
+against a read of the whole vCenter for each fleet.
+
 A delay stands for the way to a vCenter and its work on each call; without it the vCenter answers from its memory.
 """
 
@@ -20,10 +23,13 @@ from _lab import vcenter
 from _measure import clock, machine, measure, report
 from pyVmomi import vim, vmodl
 
+from fleet.domain.spec import FleetSpec, Shape, Size
+from fleet.operations.fleet import Controller
+from fleet.operations.observation import observe_all
 from fleet.vsphere.read import read_vms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from _measure import Row, Run
 
@@ -37,6 +43,39 @@ LISTED = [
     *("runtime.maxMemoryUsage", "summary.runtime.powerState", "config.guestId"),
 ]
 UNITS = {"seconds": "s", "calls": "calls"}
+
+
+def many_fleets(fleets: int, members: int, vms: int) -> dict[str, Any]:
+    site = a_site(vms)
+    datacenter = site["datacenters"][0]
+    datacenter["folders"] = [*(f"fleets/{name}" for name in names(fleets)), "others"]
+    where = {"count": members, "cluster": "plain", "power": "on"}
+    keys = {"fleet.role": "triton", "fleet.server": "server", "fleet.state": "ready", "fleet.version": "1"}
+    datacenter["vms"] = [
+        {"name": f"{name}-%03d", "folder": f"fleets/{name}", "extra_config": {"fleet.name": name, **keys}, **where}
+        for name in names(fleets)
+    ]
+    site["generate"]["vms"] = vms - fleets * members
+    return site
+
+
+def names(fleets: int) -> list[str]:
+    return [f"fleet-{number:02d}" for number in range(1, fleets + 1)]
+
+
+def specs(fleets: int) -> list[FleetSpec]:
+    def spec(name: str) -> FleetSpec:
+        return FleetSpec(name, f"fleets/{name}", Size(0, 0, 99), Shape("template"), Shape("template"), 0, cluster="plain")
+
+    return [spec(name) for name in names(fleets)]
+
+
+def for_all(session: Session, wanted: Sequence[FleetSpec]) -> list[int]:
+    return [len(seen.state.members) for seen in observe_all(session, wanted).values()]
+
+
+def for_each(session: Session, wanted: Sequence[FleetSpec]) -> list[int]:
+    return [len(Controller(session, spec).observe().state.members) for spec in wanted]
 
 
 def a_site(vms: int) -> dict[str, Any]:
@@ -89,12 +128,12 @@ SIDES = {
 }
 
 
-def one(read: Callable[[Session], tuple[int, int]], session: Session, control: Control, expected: tuple[int, int]) -> Run:
+def one(read: Callable[[Session], Any], session: Session, control: Control, expected: Any) -> Run:
     mark = control.last()
     with clock() as run:
         found = read(session)
     if found != expected:
-        raise SystemExit(f"{read.__name__} found {found} VMs and members instead of {expected}.")
+        raise SystemExit(f"{read} found {found} VMs and members instead of {expected}.")
     return {**run, "calls": control.last() - mark}
 
 
@@ -108,6 +147,18 @@ def row(vms: int, delay_ms: float, runs: int, *, only_bulk: bool = False) -> Row
         return measure(title, sides, runs=runs, units=UNITS, notes={"vms": vms, "members": MEMBERS, "delay_ms": delay_ms})
 
 
+def fleets_row(fleets: int, members: int, vms: int, runs: int) -> Row:
+    with vcenter(many_fleets(fleets, members, vms)) as (session, control), control.quiet():
+        reads = {"one read for all fleets": for_all, "a read for each fleet": for_each}
+        sides = {
+            side: partial(one, partial(read, wanted=specs(fleets)), session, control, [members] * fleets)
+            for side, read in reads.items()
+        }
+        title = f"{fleets} fleets of {members} among {vms:,} VMs"
+        notes = {"vms": vms, "fleets": fleets, "members": members}
+        return measure(title, sides, runs=runs, units=UNITS, notes=notes)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vms", type=int, default=2000, help="VMs without a delay (default 2000)")
@@ -116,12 +167,17 @@ def main() -> None:
     parser.add_argument(
         "--bulk-vms", type=int, default=10_000, help="VMs that only the bulk read reads; 0 for none (default 10000)"
     )
+    parser.add_argument("--fleets", type=int, default=20, help="fleets of the site with many; 0 for none (default 20)")
+    parser.add_argument("--members", type=int, default=12, help="members of each of them (default 12)")
+    parser.add_argument("--fleets-vms", type=int, default=2400, help="VMs of that vCenter (default 2400)")
     parser.add_argument("--runs", type=int, default=3, help="runs of each side (default 3)")
     args = parser.parse_args()
     begun = machine()
     rows = [row(args.vms, 0, args.runs), row(args.delayed_vms, args.delay_ms, args.runs)]
     if args.bulk_vms:
         rows.append(row(args.bulk_vms, args.delay_ms, args.runs, only_bulk=True))
+    if args.fleets:
+        rows.append(fleets_row(args.fleets, args.members, args.fleets_vms, args.runs))
     report("inventory", rows, begun=begun)
 
 

@@ -28,7 +28,7 @@ def test_no_room_quarantines_with_vcenters_own_words_and_a_later_run_repairs(sit
     assert server["state"] == "quarantined"
     assert "InsufficientGraphicsResourcesFault" in keys(site.vm("fleets/demo/demo-001"))["fleet.reason"]
     with site.open() as controller, pytest.raises(QuarantinedError, match="demo-001: power on demo-001"):
-        controller.require_none_quarantined()
+        controller.require_none_quarantined(controller.observe())
     done(site.vm("squatter").PowerOff())
     mended = site.present()
     assert mended["failures"] == {}
@@ -43,7 +43,7 @@ def test_a_clone_that_fails_leaves_the_others_alone_and_is_not_forgotten(site):
     ((name, why),) = answer["failures"].items()
     assert "no space left" in why
     with site.open() as controller, pytest.raises(QuarantinedError, match="1 of 2 servers"):
-        controller.require_none_quarantined()
+        controller.require_none_quarantined(controller.observe())
     mended = site.present()
     assert mended["failures"] == {}
     assert len(mended["servers"]) == 2
@@ -87,6 +87,6 @@ def test_marking(site):
         assert controller.mark({"demo-001": ("quarantined", "its driver\nsees no GPU")}) == ["demo-001"]
         assert controller.mark({"demo-001": ("quarantined", "its driver\nsees no GPU")}) == []
         with pytest.raises(QuarantinedError, match="its driver sees no GPU"):
-            controller.require_none_quarantined()
+            controller.require_none_quarantined(controller.observe())
         with pytest.raises(Exception, match="No member of fleet demo is called web-1"):
             controller.mark({"web-1": ("ready", None)})

@@ -13,6 +13,7 @@ from pyVmomi import vim
 
 from fleet.errors import NoRoomError
 from fleet.operations import addresses as allotment
+from fleet.planning.scale_out import plan_present
 from fleet.service import scale
 
 from .conftest import BALANCER, BOOT, done, fleet_of, remove
@@ -137,7 +138,7 @@ def test_whoever_answers_on_the_network_keeps_his_address(pooled):
     with site.hold("demo") as controller:
         scale.present(controller, BOOT, size=0)
         observed = controller.observe()
-        plan = scale.planning.plan_present(controller.spec, observed.record, observed.state, size=2)
+        plan = plan_present(controller.spec, observed.record, observed.state, size=2)
         chosen = allotment.allotted(controller, plan, observed, ask=ask)
         assert [c.addresses for c in chosen.create] == [("198.18.0.201",), ("198.18.0.202",)]
         assert asked == [["198.18.0.200", "198.18.0.201"], ["198.18.0.201", "198.18.0.202"]]

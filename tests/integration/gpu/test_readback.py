@@ -84,9 +84,9 @@ def test_room_that_is_only_possible_is_looked_at_again_after_each_power_on(site)
     site.demo("pair", FOUR)
     mark = site.control.last()
     answer = site.present(size=2, terms=Terms(allow_possible=True))
-    reads = [call.method for call in site.control.calls(mark) if call.method in ("PowerOnVM_Task", "QueryConfigTarget")]
+    reads = [call.method for call in site.control.calls(mark) if call.method in ("PowerOnVM_Task", "CreateContainerView")]
     first = reads.index("PowerOnVM_Task")
-    assert "QueryConfigTarget" in reads[first : reads.index("PowerOnVM_Task", first + 1)], "planned again between the two"
+    assert "CreateContainerView" in reads[first : reads.index("PowerOnVM_Task", first + 1)], "the whole is read again between the two"
     lucky = sum("demo" in vm for vms in site.held("esx-pair").values() for vm in vms)
     assert len(answer["failures"]) == 2 - lucky
     assert lucky >= 1, "one place was certain"
@@ -100,4 +100,4 @@ def test_a_certain_batch_reads_who_stands_there_and_plans_no_more(site):
     assert (answer["failures"], answer["notes"]) == ({}, [])
     calls = [call.method for call in site.control.calls(mark)]
     after = calls[calls.index("PowerOnVM_Task") :]
-    assert (after.count("PowerOnVM_Task"), after.count("QueryConfigTarget")) == (4, 0)
+    assert (after.count("PowerOnVM_Task"), after.count("CreateContainerView")) == (4, 0)

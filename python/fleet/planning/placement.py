@@ -13,7 +13,7 @@ from fleet.domain.identity import TRITON
 from fleet.errors import SiteError
 from fleet.gpu.capacity.device_groups import groups_of, offered
 from fleet.gpu.capacity.passthrough import answers, card_text, kind_of, whole_cards
-from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.capacity.remaining import capacity
 from fleet.gpu.catalogue.profiles import Catalogue, stem_of
 from fleet.gpu.devices import FixedDevice
 from fleet.gpu.placement.place import place
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from fleet.domain.spec import FleetSpec, Shape
     from fleet.domain.state import FleetState
-    from fleet.gpu.capacity.rooms import GpuCapacity, HostCapacity
+    from fleet.gpu.capacity.remaining import GpuCapacity, HostCapacity
     from fleet.gpu.devices import PciDevice
     from fleet.gpu.placement.place import ExpectedGpu, Placement, PlacementPlan
     from fleet.gpu.site import GpuHost, GpuSite

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from fleet.errors import NoRoomError
-from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.capacity.remaining import capacity
 from fleet.planning.placement import Terms
 from fleet.vsphere.gpus import read_gpus
 

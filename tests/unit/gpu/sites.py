@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 
-from brute import MIG, TIMED, Host, arrangements
+from brute_force import MIG, TIMED, Host, arrangements
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from brute import MIG, TIMED, Host
+from brute_force import MIG, TIMED, Host
 from hypothesis import given
 from sites import PROFILES, examples, gpu_of, host_of, seeded, seeds
 

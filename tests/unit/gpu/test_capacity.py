@@ -3,11 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from brute import MIG, TIMED
+from brute_force import MIG, TIMED
 from hypothesis import given
 from sites import PROFILES, examples, host_of, seeds
 
-from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.capacity.remaining import capacity
 from fleet.gpu.catalogue.profiles import ProfileFact
 from fleet.gpu.placement.place import place
 from fleet.gpu.placement.request import Request, equal_servers

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.gpu.catalogue.cards import MAX_VGPUS_PER_GPU
-from fleet.gpu.placement.host_choice import EXACT_WORK
+from fleet.gpu.catalogue.gpu_models import MAX_VGPUS_PER_GPU
+from fleet.gpu.placement.host_allocation import EXACT_WORK
 from fleet.gpu.placement.worst_case import MAX_LATTICE
 from fleet.gpu.report.doc_tables import fill_in
 

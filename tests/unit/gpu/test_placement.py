@@ -3,12 +3,12 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from brute import MIG, TIMED, Host, arrangements, stranded_gb, ways
+from brute_force import MIG, TIMED, Host, arrangements, stranded_gb, ways
 from hypothesis import given
 from sites import PROFILES, examples, gpu_of, host_of, seeded, seeds
 
 from fleet.gpu.catalogue.profiles import stem_of, table
-from fleet.gpu.placement import host_choice
+from fleet.gpu.placement import host_allocation as host_choice
 from fleet.gpu.placement.place import place
 from fleet.gpu.placement.request import Request, Server
 from fleet.gpu.site import GpuHost, GpuSite

@@ -6,7 +6,7 @@ import pytest
 from sites import PROFILES, gpu_of, occupied, seeded
 
 from fleet.errors import UsageError
-from fleet.gpu.placement import host_choice
+from fleet.gpu.placement import host_allocation as host_choice
 from fleet.gpu.placement.place import place
 from fleet.gpu.placement.request import Request, Server, equal_servers
 from fleet.gpu.placement.worst_case import host_game

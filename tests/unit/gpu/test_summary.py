@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from sites import PROFILES, examples, gpu_of, host_of, seeds
 
-from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.capacity.remaining import capacity
 from fleet.gpu.devices import DynamicDevice
 from fleet.gpu.placement.place import place
 from fleet.gpu.placement.request import Request, equal_servers

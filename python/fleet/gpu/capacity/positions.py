@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fleet.gpu.capacity.state import MEDIA
 from fleet.gpu.capacity.view import read_gpu
-from fleet.gpu.catalogue.geometry import free_masks
+from fleet.gpu.catalogue.mig_geometry import free_masks
 from fleet.gpu.catalogue.profiles import MIG, card, stem_of, table
 
 if TYPE_CHECKING:

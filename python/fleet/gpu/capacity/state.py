@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from fleet.gpu.catalogue.cards import MAX_VGPUS_PER_GPU
-from fleet.gpu.catalogue.geometry import free_masks
+from fleet.gpu.catalogue.gpu_models import MAX_VGPUS_PER_GPU
+from fleet.gpu.catalogue.mig_geometry import free_masks
 from fleet.gpu.catalogue.profiles import MIG, TIME_SLICED, card, table
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from fleet.gpu.catalogue.cards import ROWS
-from fleet.gpu.catalogue.geometry import DOUBLE, SHAPES
+from fleet.gpu.catalogue.gpu_models import ROWS
+from fleet.gpu.catalogue.mig_geometry import DOUBLE, SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fleet.gpu.catalogue.cards import Row
-    from fleet.gpu.catalogue.geometry import Shape
+    from fleet.gpu.catalogue.gpu_models import Row
+    from fleet.gpu.catalogue.mig_geometry import Shape
 
 MIG = "mig"
 TIME_SLICED = "timeSliced"

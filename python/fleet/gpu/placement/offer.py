@@ -8,7 +8,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from fleet.gpu.capacity import device_groups, passthrough
-from fleet.gpu.capacity.rooms import Why, host_views, why_blocked
+from fleet.gpu.capacity.remaining import Why, host_views, why_blocked
 from fleet.gpu.capacity.state import after
 from fleet.gpu.catalogue.profiles import Catalogue, stem_of
 from fleet.gpu.devices import places

@@ -8,9 +8,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from fleet.gpu.catalogue.profiles import Catalogue
-from fleet.gpu.placement.host_choice import Choice, choose
+from fleet.gpu.placement.host_allocation import Choice, choose
 from fleet.gpu.placement.offer import ENOUGH, Offer, offer_of
-from fleet.gpu.placement.possible import grow
+from fleet.gpu.placement.possible_servers import grow
 from fleet.gpu.placement.power_on_order import habit, seat_servers
 from fleet.gpu.placement.refusal import Tally, refusal
 from fleet.gpu.placement.request import Kind, Request, kinds_of, known

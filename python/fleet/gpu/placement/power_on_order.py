@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fleet.gpu.capacity.state import SAME, after, surely
-from fleet.gpu.placement.gpu_split import by_hand, curve, own_gpus, split_table, split_work, spread_over
+from fleet.gpu.placement.gpu_allocation import by_hand, curve, own_gpus, split_table, split_work, spread_over
 from fleet.gpu.placement.worst_case import order
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fleet.gpu.capacity.rooms import Why, profile_room
+from fleet.gpu.capacity.remaining import Why, profile_room
 from fleet.gpu.catalogue.profiles import Catalogue
-from fleet.gpu.placement.blockers import SHOWN, leaving, names
+from fleet.gpu.placement.blocking_vms import SHOWN, leaving, names
 from fleet.gpu.placement.offer import ENOUGH, Offer, offer_of
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from fleet.gpu.capacity.passthrough import kind_of
 from fleet.gpu.placement.place import ExpectedGpu
 
 if TYPE_CHECKING:
-    from fleet.gpu.capacity.rooms import GpuCapacity, SiteCapacity
+    from fleet.gpu.capacity.remaining import GpuCapacity, SiteCapacity
     from fleet.gpu.placement.place import PlacementPlan
     from fleet.gpu.report.explain import Explanation
     from fleet.gpu.site import GpuHost, WholeCard

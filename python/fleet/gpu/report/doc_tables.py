@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fleet.gpu.catalogue.cards import ROWS
-from fleet.gpu.catalogue.geometry import SHAPES, Mix, maximal_mixes, mix_text
+from fleet.gpu.catalogue.gpu_models import ROWS
+from fleet.gpu.catalogue.mig_geometry import SHAPES, Mix, maximal_mixes, mix_text
 from fleet.gpu.catalogue.profiles import MIG, MIG_TIME_SLICED, TIME_SLICED, card
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fleet.gpu.capacity.positions import slices_of, starts_text
-from fleet.gpu.capacity.rooms import GpuCapacity, host_capacity, host_views
+from fleet.gpu.capacity.remaining import GpuCapacity, host_capacity, host_views
 from fleet.gpu.capacity.state import after, stranded, surely
 from fleet.gpu.capacity.view import read_gpu
 from fleet.gpu.catalogue.profiles import MIG, Catalogue, stem_of

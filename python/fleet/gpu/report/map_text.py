@@ -12,7 +12,7 @@ from fleet.gpu.catalogue.profiles import TIME_SLICED, Catalogue, card, stem_of
 
 if TYPE_CHECKING:
     from fleet.gpu.capacity.device_groups import GroupRoom
-    from fleet.gpu.capacity.rooms import GpuCapacity, HostCapacity, SiteCapacity
+    from fleet.gpu.capacity.remaining import GpuCapacity, HostCapacity, SiteCapacity
     from fleet.gpu.capacity.state import GpuState
     from fleet.gpu.site import GpuHost
 

@@ -13,7 +13,7 @@ from fleet.gpu.report.as_json import SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from fleet.gpu.capacity.rooms import GpuCapacity, HostCapacity, ProfileRoom, SiteCapacity
+    from fleet.gpu.capacity.remaining import GpuCapacity, HostCapacity, ProfileRoom, SiteCapacity
 
 ALONE = "hosts outside clusters"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fleet.gpu.placement.host_choice import kept_after
+from fleet.gpu.placement.host_allocation import kept_after
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

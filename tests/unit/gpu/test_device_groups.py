@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from sites import examples, seeds
 
-from fleet.gpu.capacity.rooms import capacity, host_capacity
+from fleet.gpu.capacity.remaining import capacity, host_capacity
 from fleet.gpu.catalogue.profiles import Catalogue
 from fleet.gpu.devices import DeviceGroup, DynamicDevice
 from fleet.gpu.placement.place import place

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fleet.gpu.capacity.state import empty_state, possible
-from fleet.gpu.catalogue.geometry import DOUBLE, SHAPES, free_masks, maximal_mixes, mix_text
+from fleet.gpu.catalogue.mig_geometry import DOUBLE, SHAPES, free_masks, maximal_mixes, mix_text
 from fleet.gpu.catalogue.profiles import MIG, cards
 
 TWELVE = """7x1g; 5x1g+2g; 4x1g+3g; 3x1g+2x2g; 3x1g+4g; 2x1g+2g+3g; 1g+3x2g; 1g+2g+4g; 2x2g+3g; 3g+3g; 3g+4g; 7g"""

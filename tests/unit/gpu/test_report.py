@@ -8,7 +8,7 @@ import pytest
 from sites import PROFILES
 
 from fleet.domain.state import Gpu, Host
-from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.capacity.remaining import capacity
 from fleet.gpu.occupants import Holder, occupants
 from fleet.gpu.placement.place import place
 from fleet.gpu.placement.request import Request, equal_servers

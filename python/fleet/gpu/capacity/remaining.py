@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fleet.gpu.capacity.device_groups import group_room
+from fleet.gpu.capacity.directpath import narrow
 from fleet.gpu.capacity.passthrough import claimed
-from fleet.gpu.capacity.reported import narrow
 from fleet.gpu.capacity.state import MEDIA, MIXED, SAME, after, guaranteed, is_empty, possible, slices_taken, stranded, surely
 from fleet.gpu.capacity.view import GpuView, read_gpu
 from fleet.gpu.catalogue.profiles import MIG, MIG_TIME_SLICED, Catalogue, card, stem_of

@@ -8,7 +8,7 @@ from hypothesis import given
 from sites import examples, seeds
 
 from fleet.gpu.capacity.passthrough import suffices
-from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.capacity.remaining import capacity
 from fleet.gpu.devices import DynamicDevice, FixedDevice
 from fleet.gpu.placement.place import place
 from fleet.gpu.placement.request import Request, Server

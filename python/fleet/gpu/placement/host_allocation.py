@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from fleet.gpu.catalogue.cards import MAX_VGPUS_PER_GPU
-from fleet.gpu.placement.gpu_split import host_curve, own_gpus, pieces, split_table, split_work
+from fleet.gpu.catalogue.gpu_models import MAX_VGPUS_PER_GPU
+from fleet.gpu.placement.gpu_allocation import host_curve, own_gpus, pieces, split_table, split_work
 from fleet.gpu.placement.worst_case import Kinds, host_game
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fleet.gpu.capacity.rooms import profile_room, takes
+from fleet.gpu.capacity.remaining import profile_room, takes
 from fleet.gpu.capacity.state import guaranteed
 from fleet.gpu.capacity.view import read_gpu
 

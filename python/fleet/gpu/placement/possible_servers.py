@@ -1,54 +1,56 @@
-"""Servers beyond the certain ones: where there is room at best."""
+"""Servers beyond the guaranteed ones: where they fit at best. Greedy."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fleet.gpu.placement.host_allocation import kept_after
+from fleet.gpu.placement.headroom import headroom_after
+from fleet.gpu.placement.multisets import nothing, one_more, plus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fleet.gpu.placement.headroom import Headroom
+    from fleet.gpu.placement.multisets import Multiset
     from fleet.gpu.placement.offer import Offer
     from fleet.gpu.placement.request import Request
-    from fleet.gpu.placement.worst_case import Bag
 
 
-def grow(offers: Sequence[Offer], bags: Sequence[Bag], demand: Bag, request: Request, keep: tuple[str, int]) -> list[Bag]:
-    """How many more servers of each kind each host may take at best, up to the demand.
+def add_possible(
+    offers: Sequence[Offer], batches: Sequence[Multiset], requested: Multiset, request: Request, headroom: Headroom
+) -> list[Multiset]:
+    """How many more servers of each class each host may take at best, up to the request.
 
-    Hosts whose room is needed for the kept profile get none. ``pack`` fills host after host, ``spread`` the one with the
-    fewest servers first.
+    Class after class, server after server: ``pack`` fills host after host, ``spread`` takes the host with the fewest servers of
+    the fleet. For one class without headroom that is the most (the tests compare it with brute force), else there is no bound.
+    Hosts whose capacity is needed for the headroom get none.
+
+    Args:
+        offers: the hosts.
+        batches: the guaranteed servers of each.
+        requested: servers of each class.
+        request: for its policy.
+        headroom: what must still be guaranteed to fit.
     """
-    nothing = (0,) * len(demand)
-    extra = [nothing for _ in offers]
-    closed = _closed(offers, bags, keep)
-    for kind, wanted in enumerate(demand):
-        missing = wanted - sum(bag[kind] for bag in bags)
-        open_ = [index for index in range(len(offers)) if index not in closed]
-        while missing > 0 and open_:
-            index = open_[0]
+    extra = [nothing(len(requested)) for _ in offers]
+    reserved = _needed_for_headroom(offers, batches, headroom)
+    for index, count in enumerate(requested):
+        missing = count - sum(batch[index] for batch in batches)
+        hosts = [host for host in range(len(offers)) if host not in reserved]
+        while missing > 0 and hosts:
+            host = hosts[0]
             if request.policy == "spread":
-                index = min(open_, key=lambda one: (offers[one].kin + sum(bags[one]) + sum(extra[one]), one))
-            more = _plus(extra[index], kind)
-            if _sum(bags[index], more) in offers[index].batches.maybe:
-                extra[index] = more
+                host = min(hosts, key=lambda one: (offers[one].same_fleet + sum(batches[one]) + sum(extra[one]), one))
+            more = one_more(extra[host], index)
+            if plus(batches[host], more) in offers[host].batches.possible:
+                extra[host] = more
                 missing -= 1
             else:
-                open_.remove(index)  # it holds no more of this kind, and later bags are only larger
+                hosts.remove(host)  # it takes no more of this class, and later batches are only larger
     return extra
 
 
-def _plus(bag: Bag, kind: int) -> Bag:
-    return (*bag[:kind], bag[kind] + 1, *bag[kind + 1 :])
-
-
-def _sum(one: Bag, other: Bag) -> Bag:
-    return tuple(a + b for a, b in zip(one, other, strict=True))
-
-
-def _closed(offers: Sequence[Offer], bags: Sequence[Bag], keep: tuple[str, int]) -> frozenset[int]:
-    if not keep[1]:
-        return frozenset()
-    kept = [kept_after(offer, bag, keep) for offer, bag in zip(offers, bags, strict=True)]
-    return frozenset(index for index, own in enumerate(kept) if own and sum(kept) - own < keep[1])
+def _needed_for_headroom(offers: Sequence[Offer], batches: Sequence[Multiset], headroom: Headroom) -> frozenset[int]:
+    """The hosts without which the headroom would not be guaranteed."""
+    kept = [headroom_after(offer, batch, headroom) for offer, batch in zip(offers, batches, strict=True)]
+    return frozenset(index for index, own in enumerate(kept) if own and sum(kept) - own < headroom.count)

@@ -6,6 +6,7 @@ without them two servers of one host are guaranteed to be apart only where no GP
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from fleet.gpu.capacity.state import add_guaranteed, add_vgpu
@@ -134,11 +135,11 @@ def _search(
 ) -> tuple[int, tuple[Vgpus, ...]] | None:
     if not servers:
         return 0, ()
-    tried: set[tuple[GpuState, ...]] = set()
+    tried: set[frozenset[tuple[GpuState, int]]] = set()
     for cost, vgpus in sorted(_ways(states, free, servers[0], guaranteed=guaranteed)):
         used = {index for index, _ in vgpus}
-        kinds = tuple(states[index] for index, _ in vgpus)
-        if kinds in tried:
+        kinds = frozenset(Counter(states[index] for index in used).items())
+        if kinds in tried:  # GPUs like these, and a cheaper way, left no GPUs for the rest
             continue
         tried.add(kinds)
         left = tuple(index for index in free if index not in used)

@@ -1,7 +1,7 @@
 """How long placement takes on a site of 1,000 hosts with 8 GPUs each, every GPU differently occupied.
 
-Prints and asserts nothing: `python bench/placement.py [hosts]`. The site is made from a fixed seed; each question is asked of five
-fresh interpreters with empty caches, so the number is that of the first answer. The machine's load is printed with it.
+Prints and asserts nothing: `python bench/placement.py [hosts]`. The site is made from a fixed seed; each question is asked of
+five fresh interpreters with empty caches, so the number is that of the first answer. The machine's load is printed with it.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def test_a_number_to_keep_beyond_any_host_is_answered(monkeypatch):
     bounds = []
     monkeypatch.setattr(headroom, "worst_case", lambda *how, **more: bounds.append(how[2]) or worst_case(*how, **more))
     plan = place(a_site([(), ()]), Request(equal_servers(["a"], ["grid_a100-1-5c"]), keep="grid_a100-7-40c", keep_count=5_000))
-    assert plan.reasons[1] == "room for 5000 x grid_a100-7-40c is to be kept, and only 2 are guaranteed to fit: keep less"
+    assert plan.reasons[1] == "room for 5000 x grid_a100-7-40c is to be kept, and only 2 of them would be guaranteed: keep less"
     assert max(map(max, bounds)) <= 2 * 32, "its cost grows with its bounds"
 
 

@@ -64,7 +64,7 @@ def _headroom(request: Request, offers: Sequence[Offer], totals: Totals) -> list
         return []
     kept = f"room for {request.keep_count} x {request.keep}"
     if totals.headroom < request.keep_count:
-        return [f"{kept} is to be kept, and only {totals.headroom} are guaranteed to fit: keep less"]
+        return [f"{kept} is to be kept, and only {totals.headroom} of them would be guaranteed: keep less"]
     gain = min(totals.unplaced, sum(map(_most_guaranteed, offers)) - totals.guaranteed)
     return [f"{kept} is kept; otherwise {gain} more fit"] if gain > 0 else []
 

@@ -1,7 +1,7 @@
 """How long placement takes on a site of 1,000 hosts with 8 GPUs each, every GPU differently occupied.
 
-Prints, never judges: `python bench/placement.py [hosts]`. The site is made from a fixed seed; each question is asked of five
-fresh interpreters with empty caches, so the number is that of the first answer. The machine's load is printed with it.
+Prints and asserts nothing: `python bench/placement.py [hosts]`. The site is made from a fixed seed; each question is asked of
+five fresh interpreters with empty caches, so the number is that of the first answer. The machine's load is printed with it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from fleet.gpu.site import GpuHost, GpuSite, Occupant, PhysicalGpu
 
 RUNS = 5
 MIG = ("a100d-1-10c", "a100d-1-20c", "a100d-2-20c", "a100d-3-40c", "a100d-4-40c", "a100d-7-80c")
-TIMED = ("a100d-10c", "a100d-20c", "a100d-40c")
-PROFILES = tuple(f"grid_{stem}" for stem in (*MIG, *TIMED))
+TIME_SLICED = ("a100d-10c", "a100d-20c", "a100d-40c")
+PROFILES = tuple(f"grid_{stem}" for stem in (*MIG, *TIME_SLICED))
 QUESTIONS = {
     "100 x 1g, pack": Request(equal_servers([f"s{i}" for i in range(100)], ["grid_a100d-1-10c"])),
     "1,000 x 2g, pack": Request(equal_servers([f"s{i}" for i in range(1000)], ["grid_a100d-2-20c"])),
@@ -32,7 +32,7 @@ QUESTIONS = {
         equal_servers([f"a{i}" for i in range(50)], ["grid_a100d-4-40c"])
         + equal_servers([f"b{i}" for i in range(50)], ["grid_a100d-1-10c"])
     ),
-    "100 x 1g, room for 10 x 7g kept": Request(
+    "100 x 1g, headroom of 10 x 7g": Request(
         equal_servers([f"s{i}" for i in range(100)], ["grid_a100d-1-10c"]), keep="grid_a100d-7-80c", keep_count=10
     ),
     "100,000 x 1g: refused, with reasons": Request(equal_servers([f"s{i}" for i in range(100_000)], ["grid_a100d-1-10c"])),
@@ -40,17 +40,17 @@ QUESTIONS = {
 
 
 def a_gpu(rng: random.Random, host: str, index: int) -> PhysicalGpu:
-    """A GPU with a random mix that is known to fit: MIG mostly, some time-sliced."""
+    """A GPU with a random mix that fits: most of them MIG, some time-sliced."""
     vms = (f"vm-{host}-{index}-{n}" for n in range(99))
     if rng.random() < 0.25:  # noqa: PLR2004
-        held = [rng.choice(TIMED)] * rng.randint(0, 2)
+        held = [rng.choice(TIME_SLICED)] * rng.randint(0, 2)
     else:
         held = rng.choice(
             [[], [MIG[0]], [MIG[3]], [MIG[2], MIG[0]], [MIG[0]] * 3, [MIG[2]] * 2, [MIG[4], MIG[1]], [MIG[3]] * 2, [MIG[5]]]
         )
     mode = (
         "sameSize"
-        if held and held[0] in TIMED
+        if held and held[0] in TIME_SLICED
         else rng.choice(["multiInstanceGpu"] * 3 + ["sameSize"])
         if not held
         else "multiInstanceGpu"
@@ -75,8 +75,8 @@ def a_site(hosts: int) -> GpuSite:
     )
 
 
-def one(question: str, hosts: int) -> None:
-    """Ask once, in this interpreter, and print what came of it as JSON."""
+def ask_once(question: str, hosts: int) -> None:
+    """Ask once, in this interpreter, and print the answer's numbers as JSON."""
     site = a_site(hosts)
     began = time.perf_counter()
     plan = place(site, QUESTIONS[question])
@@ -98,6 +98,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:  # noqa: PLR2004
-        one(sys.argv[2], int(sys.argv[1]))
+        ask_once(sys.argv[2], int(sys.argv[1]))
     else:
         main()

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from fleet.cli.common import Choice, out, print_json
 from fleet.errors import NoRoomError, UsageError
-from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.capacity.remaining import capacity
 from fleet.gpu.report.as_json import explain_json, fit_json, map_json
 from fleet.gpu.report.map_text import map_lines
 from fleet.gpu.report.summary import summary, summary_json, summary_lines

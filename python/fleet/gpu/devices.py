@@ -1,9 +1,9 @@
-"""Which PCI devices a VM lacks, and which it has too many: the difference of two multisets. Pure.
+"""The PCI devices of a VM: kinds of them, what extraConfig they need, and which to add or remove. Pure.
 
-A server may hold several equal devices, and its template may already bring some of them. So what is wanted is never
-added as a whole: what is there and wanted stays where it is (and keeps its ``pciPassthru<N>``), the rest is added or removed.
-The order of different vGPUs decides where a MIG GPU puts them, so what stands in the way of the wanted order is made anew.
-``fleet.vsphere.attach`` turns a :class:`Difference` into vSphere's device changes.
+A server may hold several equal devices, and its template may already bring some of them. So the change is the difference of
+two multisets, requested and attached: a device in both stays as it is (and keeps its ``pciPassthru<N>``), the rest is added or
+removed. The order of different vGPUs decides where a MIG GPU puts them, so a vGPU out of the requested order is removed and
+added again. ``fleet.vsphere.attach`` turns a :class:`Difference` into vSphere's device changes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
 MIN_MMIO_GB = 64  # NVIDIA AI Enterprise's guide for ESXi: what a C-series vGPU needs at least
-_UNKNOWN_VGPU_GB = 48  # frame buffer of a vGPU whose name says nothing
-_WHOLE_CARD_GB = 128  # of a card that is passed through and not described: 256 GB of MMIO, as VMware's own HPC toolkit sets
+_UNKNOWN_VGPU_GB = 48  # assumed frame buffer of a vGPU whose name has no number
+_WHOLE_CARD_GB = 128  # assumed frame buffer of a whole card without a size: 256 GB of MMIO, as VMware's own HPC toolkit sets
 _NAMED_MEMORY = re.compile(r"-(\d+)[a-z]+$", re.IGNORECASE)
 _GROUP = re.compile(r"^(?P<vendor>[^:@%]+):(?P<count>\d+)@(?P<profile>[^@%]+)(?:%(?P<link>.+))?$")
 
@@ -38,12 +38,12 @@ class Vgpu:
 
     @property
     def vgpus(self) -> tuple[str, ...]:
-        """The profiles of the vGPUs that it brings."""
+        """The profiles of its vGPUs: one."""
         return (self.profile,)
 
     @property
     def memory_gb(self) -> int:
-        """Frame buffer in GB: the catalogue's word, else the number before the class letter, else 48."""
+        """Frame buffer in GB: as the catalogue has it, else the number before the class letter, else 48."""
         known, named = Catalogue().find(self.profile), _NAMED_MEMORY.search(self.profile)
         return known.memory_gb if known else int(named[1]) if named else _UNKNOWN_VGPU_GB
 
@@ -64,13 +64,13 @@ class DeviceGroup:
 
     @property
     def vgpus(self) -> tuple[str, ...]:
-        """The profiles of the vGPUs that it brings; none when the name has another form."""
+        """The profiles of its vGPUs; none when the name has another form."""
         match = _GROUP.match(self.name)
         return (match["profile"],) * int(match["count"]) if match else ()
 
     @property
     def memory_gb(self) -> int:
-        """Frame buffers of all its vGPUs, in GB."""
+        """Frame buffers of all its vGPUs, in GB; 128 where its name does not say them."""
         return sum(Vgpu(profile).memory_gb for profile in self.vgpus) or _WHOLE_CARD_GB
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ class DeviceGroup:
 
 @dataclass(frozen=True, slots=True)
 class DynamicDevice:
-    """A whole PCI device by what it is (dynamic DirectPath): any host's that matches vendor, device and label."""
+    """A whole card by its kind (dynamic DirectPath): any card of a host that matches vendor, device and label."""
 
     vendor_id: int
     device_id: int
@@ -98,7 +98,7 @@ class DynamicDevice:
 
     @property
     def memory_gb(self) -> int:
-        """Frame buffer in GB as described, else 128."""
+        """Frame buffer in GB as configured, else 128."""
         return self.frame_buffer_gb or _WHOLE_CARD_GB
 
     def __str__(self) -> str:
@@ -107,7 +107,7 @@ class DynamicDevice:
 
 @dataclass(frozen=True, slots=True)
 class FixedDevice:
-    """A whole PCI device by its address (DirectPath): it ties the VM to the host that has it."""
+    """A whole card by its address (DirectPath): it ties the VM to the host that has it."""
 
     pci_id: str
     frame_buffer_gb: int | None = None
@@ -124,7 +124,7 @@ class FixedDevice:
 
     @property
     def memory_gb(self) -> int:
-        """Frame buffer in GB as described, else 128."""
+        """Frame buffer in GB as configured, else 128."""
         return self.frame_buffer_gb or _WHOLE_CARD_GB
 
     def __str__(self) -> str:
@@ -135,13 +135,13 @@ PciDevice = Vgpu | DeviceGroup | DynamicDevice | FixedDevice
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
-    """A device that a VM has.
+class AttachedDevice:
+    """A PCI device that a VM has.
 
     Attributes:
         device: what it is.
         keys: the keys of its virtual devices: one, or those of a group's members.
-        group: the key of the group; None for a device of its own.
+        group: the key of the group; None for a single device.
     """
 
     device: PciDevice
@@ -151,43 +151,46 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What turns the devices of a VM into the wanted ones.
+    """What turns a VM's attached devices into the requested ones.
 
     Attributes:
         add: in the order in which they are attached.
-        remove: what is there and not wanted, or more often than wanted.
+        remove: what is attached and not requested, or more often than requested.
         keep: what stays.
     """
 
     add: tuple[PciDevice, ...] = ()
-    remove: tuple[Present, ...] = ()
-    keep: tuple[Present, ...] = ()
+    remove: tuple[AttachedDevice, ...] = ()
+    keep: tuple[AttachedDevice, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.add or self.remove)
 
 
-def difference(wanted: Iterable[PciDevice], present: Iterable[Present] = ()) -> Difference:
-    """What has to be added to and removed from a VM; of too many equal ones the youngest go.
+def difference(requested: Iterable[PciDevice], attached: Iterable[AttachedDevice] = ()) -> Difference:
+    """The difference of two multisets of devices; of equal ones too many, those with the highest keys are removed.
+
+    It is the smallest one (every common device stays) where that leaves the vGPUs in the requested order. Else the attached
+    vGPUs that already follow that order, from the first on, stay, and the other vGPUs are added again behind them.
 
     Args:
-        wanted: every device that the VM is to hold, a profile as often as it is wanted, vGPUs in the order of placement.
-        present: every PCI device that it holds.
+        requested: every device that the VM is to hold, equal ones repeated, vGPUs in the order of placement.
+        attached: every PCI device that it holds.
     """
-    asked, held = tuple(wanted), tuple(sorted(present, key=lambda one: one.keys))
-    change = _fewest(asked, held)
+    target, held = tuple(requested), tuple(sorted(attached, key=lambda one: one.keys))
+    change = _smallest(target, held)
     after = [*(one.device for one in change.keep), *change.add]
-    if _vgpu_order(after) == _vgpu_order(asked):
+    if _vgpu_order(after) == _vgpu_order(target):
         return change
-    order, keep = iter(_vgpu_order(asked)), []
+    order, keep = iter(_vgpu_order(target)), []
     following = next(order, None)
-    for one in held:  # what stands in the wanted order already, from the first on
+    for one in held:
         if not one.device.vgpus:
             keep.append(one)
         elif one.device.identity == following:
             keep.append(one)
             following = next(order, None)
-    change = _fewest(asked, keep)
+    change = _smallest(target, keep)
     return replace(change, remove=tuple(one for one in held if one not in change.keep))
 
 
@@ -195,30 +198,30 @@ def _vgpu_order(devices: Iterable[PciDevice]) -> list[Hashable]:
     return [device.identity for device in devices if device.vgpus]
 
 
-def _fewest(asked: tuple[PciDevice, ...], held: Sequence[Present]) -> Difference:
-    left = Counter(device.identity for device in asked)
+def _smallest(target: tuple[PciDevice, ...], held: Sequence[AttachedDevice]) -> Difference:
+    missing = Counter(device.identity for device in target)
     keep, remove = [], []
     for one in held:
-        if left[one.device.identity] > 0:
-            left[one.device.identity] -= 1
+        if missing[one.device.identity] > 0:
+            missing[one.device.identity] -= 1
             keep.append(one)
         else:
             remove.append(one)
     add: list[PciDevice] = []
-    for device in reversed(asked):  # of equal ones the first are those that are there
-        if left[device.identity] > 0:
-            left[device.identity] -= 1
+    for device in reversed(target):  # of equal ones the first are those that are attached
+        if missing[device.identity] > 0:
+            missing[device.identity] -= 1
             add.append(device)
     return Difference(tuple(reversed(add)), tuple(remove), tuple(keep))
 
 
-def places(devices: Iterable[PciDevice]) -> int:
-    """How many ``pciPassthru<N>`` they take: a group one for each of its members."""
+def pci_device_count(devices: Iterable[PciDevice]) -> int:
+    """How many ``pciPassthru<N>`` some devices take: a group one for each of its vGPUs, any other device one."""
     return sum(len(device.vgpus) or 1 for device in devices)
 
 
-def wanted_devices(profiles: Iterable[str], others: Iterable[PciDevice] = ()) -> tuple[PciDevice, ...]:
-    """The devices of a shape: its vGPUs in their order, then what else it holds."""
+def requested_devices(profiles: Iterable[str], others: Iterable[PciDevice] = ()) -> tuple[PciDevice, ...]:
+    """The devices of a server: a vGPU of each profile in their order, then its other devices."""
     return (*(Vgpu(profile) for profile in profiles), *others)
 
 
@@ -239,10 +242,10 @@ def device_options(devices: Sequence[PciDevice], pins: Sequence[str | None] = ()
     """The extraConfig keys that a VM's PCI devices need; an empty value removes a key.
 
     Args:
-        devices: all that it holds once it has been changed, in the order of their keys.
+        devices: every device that it holds after the change, in the order of their keys.
         pins: for each of its vGPUs, in their order, the address of the physical GPU on which it must stand; None, or too
             few: the manager chooses.
-        before: how many places its devices took before the change: whatever pinned one of those is removed.
+        before: its :func:`pci_device_count` before the change: their pins are removed.
     """
     if devices:
         options = {"pciPassthru.use64bitMMIO": "TRUE", "pciPassthru.64bitMMIOSizeGB": str(mmio_gb(devices))}
@@ -254,10 +257,10 @@ def device_options(devices: Sequence[PciDevice], pins: Sequence[str | None] = ()
         pin = next(given, None) if isinstance(device, Vgpu) else None
         if pin:
             options[pin_key(number)] = pin
-        number += places([device])
+        number += pci_device_count([device])
     return options
 
 
 def pin_key(number: int) -> str:
-    """The extraConfig key that holds a VM's N-th PCI device to one physical GPU (NVIDIA AI Enterprise, advanced vGPU)."""
+    """The extraConfig key that pins a VM's N-th PCI device to one physical GPU (NVIDIA AI Enterprise, advanced vGPU)."""
     return f"pciPassthru{number}.cfg.gpu-pci-id"

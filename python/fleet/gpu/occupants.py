@@ -1,7 +1,7 @@
-"""Which of a VM's vGPUs stands on which physical GPU, from what vCenter tells: its devices, and the GPUs that list it.
+"""Which vGPU of a VM stands on which physical GPU, from the VM's devices and the GPUs that list the VM.
 
 ``graphicsInfo[].vm`` names the VMs of a GPU but not which of a VM's devices is there. One device, or equal devices on as
-many GPUs, leave no choice; otherwise every way remains and becomes :attr:`~fleet.gpu.site.Occupant.choices`.
+many GPUs, leave no choice; otherwise every allocation remains and becomes :attr:`~fleet.gpu.site.Occupant.choices`.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ from fleet.gpu.site import Occupant
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MAX_WAYS = 4096  # ways to hand out a VM's devices that are looked at; beyond it the VM counts as unreadable
+MAX_ALLOCATIONS = 4096  # ways to allocate a VM's devices to its GPUs; with more the VM counts as unreadable
+
+_Profiles = tuple[str, ...]  # a multiset of profile names, sorted
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class VgpuVm:
     """A VM that stands on some GPUs.
 
     Attributes:
-        name: its name, or its managed object id where the account may not read it.
+        name: its name, or its managed object id where the account may not read the name.
         profiles: the profiles of its vGPU devices; None where the account may not read them.
         member: whether it belongs to a fleet.
-        starts: known first slices by GPU address, where a guest told them (one vGPU on that GPU).
-        group: how many vGPUs each of its device groups has, when all its vGPUs are in such; else 0.
+        starts: (GPU address, first slice) where it is known (one vGPU of the VM on that GPU).
+        group: the size of each of its device groups, when all its vGPUs are in groups of one size; else 0.
     """
 
     name: str
@@ -37,57 +39,58 @@ class Holder:
     group: int = 0
 
 
-def occupants(gpus: Mapping[str, Sequence[str]], holders: Mapping[str, Holder]) -> dict[str, tuple[Occupant, ...]]:
+def occupants(gpus: Mapping[str, Sequence[str]], vms: Mapping[str, VgpuVm]) -> dict[str, tuple[Occupant, ...]]:
     """The occupants of each GPU of one host.
+
+    All allocations of a VM's vGPUs are enumerated, up to ``MAX_ALLOCATIONS``.
 
     Args:
         gpus: for each GPU's address the ids of the VMs that it lists.
-        holders: the VMs by id; one that is missing counts as unreadable under its id.
+        vms: the VMs by id; one that is missing counts as unreadable under its id.
 
     Returns:
         For each address its occupants, in the order in which the VMs are listed.
     """
     found: dict[str, list[Occupant]] = {pci_id: [] for pci_id in gpus}
     for vm in dict.fromkeys(vm for listed in gpus.values() for vm in listed):
-        holder = holders.get(vm, Holder(vm, None))
-        where = [pci_id for pci_id, listed in gpus.items() if vm in listed]
-        for pci_id, own in _seats(holder, where).items():
+        addresses = [pci_id for pci_id, listed in gpus.items() if vm in listed]
+        for pci_id, own in _on_its_gpus(vms.get(vm, VgpuVm(vm, None)), addresses).items():
             found[pci_id].extend(own)
     return {pci_id: tuple(own) for pci_id, own in found.items()}
 
 
-def _seats(holder: Holder, where: list[str]) -> dict[str, list[Occupant]]:
-    if holder.profiles is None:
-        return {pci_id: [Occupant(holder.name, None, member=holder.member)] for pci_id in where}
-    if not holder.profiles:
-        why = "it has no vGPU device although the GPU lists it"
-        return {pci_id: [Occupant(holder.name, None, member=holder.member, why_unreadable=why)] for pci_id in where}
-    profiles = tuple(sorted(holder.profiles))
-    ways = _ways(profiles, len(where))
-    if ways is None:
-        why = f"{len(profiles)} vGPUs on {len(where)} GPUs: no way to tell which is where"
-        return {pci_id: [Occupant(holder.name, None, member=holder.member, why_unreadable=why)] for pci_id in where}
-    starts = dict(holder.starts)
-    seats = {}
-    for index, pci_id in enumerate(where):
-        bags = sorted({way[index] for way in ways})
-        if len(bags) > 1:
-            seats[pci_id] = [Occupant(holder.name, None, member=holder.member, choices=tuple(bags))]
+def _on_its_gpus(vm: VgpuVm, addresses: list[str]) -> dict[str, list[Occupant]]:
+    allocations = _allocations(tuple(sorted(vm.profiles)), len(addresses)) if vm.profiles else None
+    if allocations is None:
+        unreadable = Occupant(vm.name, None, member=vm.member, why_unreadable=_why_unreadable(vm, len(addresses)))
+        return {pci_id: [unreadable] for pci_id in addresses}
+    starts = dict(vm.starts)
+    found = {}
+    for index, pci_id in enumerate(addresses):
+        choices = sorted({allocation[index] for allocation in allocations})
+        if len(choices) > 1:
+            found[pci_id] = [Occupant(vm.name, None, member=vm.member, choices=tuple(choices))]
         else:
-            start = starts.get(pci_id) if len(bags[0]) == 1 else None
-            seats[pci_id] = [
-                Occupant(holder.name, profile, start, member=holder.member, group=holder.group) for profile in bags[0]
-            ]
-    return seats
+            start = starts.get(pci_id) if len(choices[0]) == 1 else None
+            found[pci_id] = [Occupant(vm.name, profile, start, member=vm.member, group=vm.group) for profile in choices[0]]
+    return found
 
 
-def _ways(profiles: tuple[str, ...], gpus: int) -> list[tuple[tuple[str, ...], ...]] | None:
-    """Every way to hand out devices to GPUs such that each GPU gets one at least; None when there are too many or none."""
-    if gpus ** len(profiles) > MAX_WAYS or len(profiles) < gpus:
+def _why_unreadable(vm: VgpuVm, gpus: int) -> str:
+    if vm.profiles is None:
+        return ""
+    if not vm.profiles:
+        return "it has no vGPU device although the GPU lists it"
+    return f"{len(vm.profiles)} vGPUs on {gpus} GPUs: which is where cannot be determined"
+
+
+def _allocations(profiles: _Profiles, gpus: int) -> list[tuple[_Profiles, ...]] | None:
+    """Every allocation of profiles to GPUs in which each GPU gets at least one; None when there are too many or none."""
+    if gpus ** len(profiles) > MAX_ALLOCATIONS or len(profiles) < gpus:
         return None
-    ways = set()
+    found = set()
     for targets in product(range(gpus), repeat=len(profiles)):
-        bags = tuple(tuple(p for p, t in zip(profiles, targets, strict=True) if t == gpu) for gpu in range(gpus))
-        if all(bags):
-            ways.add(bags)
-    return sorted(ways)
+        allocation = tuple(tuple(p for p, t in zip(profiles, targets, strict=True) if t == gpu) for gpu in range(gpus))
+        if all(allocation):
+            found.add(allocation)
+    return sorted(found)

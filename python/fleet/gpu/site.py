@@ -1,7 +1,8 @@
-"""What the GPU code is told: hosts, their physical GPUs, and who stands on them. Plain data, no judgement.
+"""The GPUs of a site as vCenter reports them: hosts, their physical GPUs, and the VMs on them. Plain data, no judgement.
 
 Words are vSphere's and NVIDIA's: a *profile* is a vGPU type (``grid_a100-2-10c``), an *occupant* is a VM's vGPU on one
-physical GPU, a *slice* is an eighth (A30: a quarter) of a MIG GPU's memory, *start* is the first slice of a GPU instance.
+physical GPU, a *slice* is an eighth (A30: a quarter) of a MIG GPU's memory, *start* is the first slice of a GPU instance, a
+*whole card* is a PCI device in passthrough mode.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from fleet.gpu.catalogue.profiles import ProfileFact
     from fleet.gpu.devices import PciDevice
 
-READ_PRIVILEGE = "System.Read"  # what lists a VM's devices; on the VM or a folder above it
+READ_PRIVILEGE = "System.Read"  # needed to list a VM's devices; on the VM or a folder above it
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,13 @@ class Occupant:
     Attributes:
         vm: the VM's name, or its managed object id where the account may not read the name.
         profile: the name as the VM's device backing prints it; None when the account may not read the devices, or when
-            ``choices`` says what it may be.
-        start: first memory slice of its GPU instance when something told it (a guest's ``nvidia-smi``), else None.
+            there are ``choices``.
+        start: first memory slice of its GPU instance where it is known, else None.
         member: whether the VM belongs to a fleet.
         choices: what the VM may hold on this GPU when it holds several profiles on several GPUs and vCenter does not
-            tell which is where: each entry is one possible bag of profile names. Empty: ``profile`` says it.
-        group: how many vGPUs the device group has to which this one belongs; 0: none, or not told.
-        why_unreadable: what kept the profile from being read; empty for the missing privilege.
+            report which is where: each entry is one possible multiset of profile names. Empty: it holds ``profile``.
+        group: the size of the device group to which this vGPU belongs; 0: none, or not known.
+        why_unreadable: why the profile could not be read; empty for the missing privilege.
     """
 
     vm: str
@@ -50,9 +51,9 @@ class PhysicalGpu:
         host: the host's name.
         pci_id: ``0000:3b:00.0``.
         model: ``deviceName``.
-        memory_gb: frame buffer in GiB as reported (a little less than the card's nominal size); None when not told.
-        mode: ``vgpuMode``: none, sameSize, mixedSize, multiInstanceGpu; None where vCenter does not tell (before 8.0.3).
-        occupants: who stands on it.
+        memory_gb: frame buffer in GiB as reported (a little less than the nominal size); None when not reported.
+        mode: ``vgpuMode``: none, sameSize, mixedSize, multiInstanceGpu; None where vCenter does not report it (before 8.0.3).
+        occupants: the vGPUs on it.
     """
 
     host: str
@@ -65,7 +66,7 @@ class PhysicalGpu:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A powered-off VM that will want its vGPUs again on the host where it is registered.
+    """A powered-off VM that needs its vGPUs again on the host where it is registered.
 
     Attributes:
         vm: its name.
@@ -73,7 +74,7 @@ class Reservation:
         pins: for each of them the address of the only GPU on which it may stand (``pciPassthru<N>.cfg.gpu-pci-id``), or None.
             Shorter than ``profiles``: the others are not pinned.
         member: whether it belongs to a fleet.
-        group: how many vGPUs each of its device groups has, when all its vGPUs are in such; else 0.
+        group: the size of each of its device groups, when all its vGPUs are in groups of one size; else 0.
     """
 
     vm: str
@@ -83,14 +84,14 @@ class Reservation:
     group: int = 0
 
     @property
-    def wants(self) -> tuple[tuple[str, str | None], ...]:
+    def pinned_profiles(self) -> tuple[tuple[str, str | None], ...]:
         """Each profile with its pin."""
         return tuple(zip_longest(self.profiles, self.pins[: len(self.profiles)]))
 
 
 @dataclass(frozen=True, slots=True)
 class WholeCard:
-    """A PCI device that a host passes through whole, by its address or by what it is.
+    """A PCI device that a host passes through whole.
 
     Attributes:
         pci_id: ``0000:3b:00.0``.
@@ -98,8 +99,8 @@ class WholeCard:
         vendor_id: as on the bus; None, as ``device_id``, where the account may not read the host's PCI devices.
         device_id: as on the bus.
         label: its hardware label; empty without one.
-        gpu: whether it is a GPU by its PCI class; others (network cards) are counted and not drawn.
-        vm: the running VM that has it; empty: none that can be seen.
+        gpu: whether it is a GPU by its PCI class; others (network cards) are counted and not shown.
+        vm: the running VM that holds it; empty: no VM that the account can read.
         member: whether that VM belongs to a fleet.
     """
 
@@ -114,13 +115,13 @@ class WholeCard:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A whole card of a host that a VM has, or wants once it is on again, and nothing tells which one.
+class CardClaim:
+    """A whole card of a host that a VM holds, or needs once it is on again, where it is not known which card.
 
     Attributes:
         vm: the VM's name.
-        device: what it asks for.
-        off: whether it is off: then its card counts where reservations do.
+        device: the device that the VM is configured with.
+        off: whether the VM is off: then the claim counts where reservations do.
         member: whether it belongs to a fleet.
     """
 
@@ -132,28 +133,27 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class GpuHost:
-    """One ESXi host with what placement needs of it.
+    """One ESXi host, as far as placement needs it.
 
     Attributes:
         name: the host's name.
         cluster: its cluster's name, None for a stand-alone host.
-        cpus: its logical CPUs: no VM with more virtual ones starts there; None: not told.
-        memory_free_gb: memory that may still be reserved, in GiB (a VM with a vGPU reserves all of its memory); None: not
-            limited.
+        cpus: its logical CPUs: no VM with more virtual ones starts there; None: not known.
+        memory_free_gb: memory that may still be reserved, in GiB (a VM with a vGPU reserves all of its memory); None: no limit.
         maintenance: in maintenance mode (or entering it).
         connected: connected to vCenter.
-        datastores: names of the attached datastores; None: not asked.
-        profiles: what the host offers (``sharedPassthruGpuTypes``), in its own spelling.
-        assignment: ``graphicsConfig.sharedPassthruAssignmentPolicy``: performance (the emptiest GPU is next) or consolidation
-            (the fullest); same-size GPUs follow it. None: not told.
-        max_vgpus_per_vm: the most vGPUs one VM may hold there: asked of vCenter, never assumed; None: not asked.
+        datastores: names of the attached datastores; None: not read.
+        profiles: the vGPU profiles that it offers (``sharedPassthruGpuTypes``), in its own spelling.
+        assignment: its assignment policy, ``graphicsConfig.sharedPassthruAssignmentPolicy``: performance (the emptiest GPU is
+            next) or consolidation (the fullest); same-size GPUs follow it. None: not reported.
+        max_vgpus_per_vm: the most vGPUs one VM may hold there: read from vCenter, never assumed; None: not read.
         remaining: (profile, count) of vSphere 9's DirectPath profile capacity for this host; empty before 9.
         gpus: its physical GPUs.
         reservations: powered-off VMs with vGPUs registered there.
         groups: the names of the device groups of linked vGPUs that it offers.
-        cards: what it passes through whole; empty where that was not asked.
-        claims: cards among those that VMs have or want, nobody tells which.
-        cards_unknown: why nobody knows who has its cards; empty where that is known.
+        cards: its whole cards; empty where they were not read.
+        claims: which VMs hold or need one of them without a known address.
+        cards_unknown: why the holders of its cards are not known; empty where they are.
     """
 
     name: str
@@ -171,13 +171,13 @@ class GpuHost:
     reservations: tuple[Reservation, ...] = ()
     groups: tuple[str, ...] = ()
     cards: tuple[WholeCard, ...] = ()
-    claims: tuple[Claim, ...] = ()
+    claims: tuple[CardClaim, ...] = ()
     cards_unknown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuSite:
-    """Every host of a vCenter that matters, and what vCenter says of the profiles."""
+    """Every host with GPUs of a vCenter, and what vCenter reports of vGPU profiles."""
 
     hosts: tuple[GpuHost, ...]
     facts: tuple[ProfileFact, ...] = ()

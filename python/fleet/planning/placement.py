@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from fleet.domain.identity import TRITON
 from fleet.errors import SiteError
-from fleet.gpu.capacity.device_groups import groups_of, offered
-from fleet.gpu.capacity.passthrough import answers, card_text, kind_of, whole_cards
-from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.capacity.device_groups import groups_of, offers_group
+from fleet.gpu.capacity.passthrough import card_text, kind_of, matches, whole_cards
+from fleet.gpu.capacity.remaining import capacity
 from fleet.gpu.catalogue.profiles import Catalogue, stem_of
 from fleet.gpu.devices import FixedDevice
 from fleet.gpu.placement.place import place
-from fleet.gpu.placement.request import Request, Server
+from fleet.gpu.placement.request import Request, ServerRequest
 from fleet.gpu.report.summary import serves
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from fleet.domain.spec import FleetSpec, Shape
     from fleet.domain.state import FleetState
-    from fleet.gpu.capacity.rooms import GpuCapacity, HostCapacity
+    from fleet.gpu.capacity.remaining import GpuCapacity, HostCapacity
     from fleet.gpu.devices import PciDevice
     from fleet.gpu.placement.place import ExpectedGpu, Placement, PlacementPlan
     from fleet.gpu.site import GpuHost, GpuSite
@@ -66,8 +66,8 @@ def seat(
     return place(
         own_hosts(spec, site),
         Request(
-            servers=tuple(Server(name, profiles, cpu, memory, devices) for name, profiles in wanted.items()),
-            apart_from=frozenset(m.vm.name for m in state.of_role(TRITON)),
+            servers=tuple(ServerRequest(name, profiles, cpu, memory, devices) for name, profiles in wanted.items()),
+            same_fleet=frozenset(m.vm.name for m in state.of_role(TRITON)),
             allow_possible=terms.allow_possible,
             datastore=spec.datastore,
             reservations=True,
@@ -112,12 +112,12 @@ def check_devices(spec: FleetSpec, site: GpuSite) -> None:
     """
     hosts = own_hosts(spec, site).hosts
     for group in groups_of(spec.server.devices or ()):
-        if not any(offered(host, group.name) for host in hosts):
+        if not any(offers_group(host, group.name) for host in hosts):
             known = sorted({name for host in hosts for name in host.groups})
             raise SiteError(_missing(spec, f"device group {group}", known))
     for device in whole_cards(spec.server.devices or ()):
         cards = [card for host in hosts for card in host.cards]
-        if any(host.cards_unknown for host in hosts) or any(answers(card, device) for card in cards):
+        if any(host.cards_unknown for host in hosts) or any(matches(card, device) for card in cards):
             continue
         fixed = isinstance(device, FixedDevice)
         known = sorted({f"{card.pci_id} {kind_of(card)}" if fixed else kind_of(card) for card in cards})
@@ -160,12 +160,12 @@ def free_lines(site: GpuSite, profiles: Iterable[str], devices: Sequence[PciDevi
                 continue
             parts = [
                 f"{stem_of(room.profile)} {room.guaranteed}" + (f" ({room.possible})" if room.possible > room.guaranteed else "")
-                for room in gpu.rooms
+                for room in gpu.profiles
                 if room.possible
             ]
             why = host.blocked.text if host.blocked else gpu.view.unknown
             rows.append((not parts, f"  {host.host.name} {gpu.view.gpu.pci_id}: {', '.join(parts) or why or 'nothing'}"))
-        cards = [card for card in host.host.cards if any(answers(card, device) for device in devices)]
+        cards = [card for card in host.host.cards if any(matches(card, device) for device in devices)]
         rows += [(bool(card.vm), f"  {host.host.name} {card_text(host.host, card)}") for card in cards]
     lines = [line for _, line in sorted(rows, key=lambda row: row[0])]
     more = [f"  and {len(lines) - SHOWN_GPUS} GPUs more: fleet gpu shows all"] if len(lines) > SHOWN_GPUS else []
@@ -174,7 +174,7 @@ def free_lines(site: GpuSite, profiles: Iterable[str], devices: Sequence[PciDevi
 
 def _serves(host: HostCapacity, gpu: GpuCapacity, profile: str) -> bool:
     """Whether a GPU takes such a profile, or would when it has room; one whose card is not known may."""
-    if (found := gpu.room(profile)) is None:
+    if (found := gpu.of(profile)) is None:
         return not gpu.view.tokens and stem_of(profile) in map(stem_of, host.host.profiles)
     return serves(found)
 
@@ -226,6 +226,6 @@ def power_order(profiles: Mapping[str, Sequence[str]]) -> list[str]:
     catalogue = Catalogue()
 
     def weights(names: Iterable[str]) -> list[tuple[int, int, int, str]]:
-        return sorted(profile.weight for name in names if (profile := catalogue.find(name)))
+        return sorted(profile.size_order for name in names if (profile := catalogue.find(name)))
 
     return sorted(profiles, key=lambda name: (weights(profiles[name]), name))

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fleet.gpu.devices import places
+from fleet.gpu.devices import pci_device_count
 
 if TYPE_CHECKING:
     from fleet.domain.spec import Shape
@@ -52,7 +52,7 @@ def problems(template: Template, shape: Shape, network: str | None) -> list[str]
         shape: what its clones are to be.
         network: the network that they are to be on.
     """
-    gpus = len(shape.gpu_profiles) + places(shape.devices or ())
+    gpus = len(shape.gpu_profiles) + pci_device_count(shape.devices or ())
     found = []
     if template.connection not in (None, "connected"):
         found.append(f"vCenter calls it {template.connection}: make its datastore reachable, or register it again")

@@ -16,7 +16,7 @@ from fleet.domain.spec import FleetSpec, Shape, Size
 from fleet.domain.state import FleetState
 from fleet.errors import UsageError
 from fleet.gpu.capacity.passthrough import whole_cards
-from fleet.gpu.report.explain import NOBODY, Explanation, explain, explain_planned
+from fleet.gpu.report.explain import NO_SUCH_VM, Explanation, explain, explain_planned
 from fleet.operations.fleet import Controller
 from fleet.operations.observation import observation_of
 from fleet.planning import placement, scale_out
@@ -250,7 +250,7 @@ def _fleet_of(site: Site, name: str, fleet: str | None) -> FleetSpec:
         return own[0]
     if fleet is not None or len(site.fleets) == 1:
         return site.fleet(fleet)
-    raise UsageError(f"{NOBODY.format(name=name)}; of a server that comes next, name the fleet with --fleet.")
+    raise UsageError(f"{NO_SUCH_VM.format(name=name)}; of a server that comes next, name the fleet with --fleet.")
 
 
 def next_server(spec: FleetSpec, seen: Observation, gpus: GpuSite, name: str) -> Explanation:
@@ -265,7 +265,7 @@ def next_server(spec: FleetSpec, seen: Observation, gpus: GpuSite, name: str) ->
     target = seen.record.target if seen.record and seen.record.target is not None else spec.size.initial
     names = scale_out.next_names(spec, seen.record, seen.state, max(spec.size.max - len(servers), 0))
     if name not in names:
-        raise UsageError(f"{NOBODY.format(name=name)}; {_which_next(spec, names)}.")
+        raise UsageError(f"{NO_SUCH_VM.format(name=name)}; {_which_next(spec, names)}.")
     if not _counted(spec) or placement.unforeseen(spec, gpus):
         raise UsageError(f"Servers of fleet {spec.name} hold no GPU that is placed here: vCenter chooses the host of {name}.")
     placement.check_place(spec, gpus)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from fleet.errors import SiteError
 from fleet.gpu.devices import (
+    AttachedDevice,
     DeviceGroup,
     Difference,
     DynamicDevice,
     FixedDevice,
     PciDevice,
-    Present,
     Vgpu,
     device_options,
     difference,
@@ -120,7 +120,7 @@ def _not_offered(device: PciDevice, told: HostDevices) -> str:
     )
 
 
-def present_devices(devices: Iterable[Any], groups: Any = None) -> tuple[Present, ...]:
+def present_devices(devices: Iterable[Any], groups: Any = None) -> tuple[AttachedDevice, ...]:
     """The PCI devices among a VM's ``config.hardware.device``, in the order of their keys.
 
     Args:
@@ -139,8 +139,8 @@ def present_devices(devices: Iterable[Any], groups: Any = None) -> tuple[Present
         if group is not None and group.groupInstanceKey in names:
             members[group.groupInstanceKey].append(device.key)
         elif isinstance(device, _Pci) and (known := _told(device.backing)) is not None:
-            found.append(Present(known, (device.key,)))
-    grouped = [Present(DeviceGroup(names[group]), tuple(sorted(keys)), group) for group, keys in members.items()]
+            found.append(AttachedDevice(known, (device.key,)))
+    grouped = [AttachedDevice(DeviceGroup(names[group]), tuple(sorted(keys)), group) for group, keys in members.items()]
     return tuple(sorted([*found, *grouped], key=lambda one: one.keys))
 
 
@@ -227,7 +227,7 @@ def _backing(device: PciDevice, told: HostDevices) -> Any:
 
 def attach_spec(
     wanted: Sequence[PciDevice],
-    present: Sequence[Present],
+    present: Sequence[AttachedDevice],
     *,
     told: HostDevices = NOTHING_TOLD,
     pins: Sequence[str | None] = (),

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fleet.gpu.capacity.passthrough import HostCards, answers
+from fleet.gpu.capacity.passthrough import HostCards, matches
 from fleet.gpu.devices import DynamicDevice, FixedDevice
-from fleet.gpu.site import READ_PRIVILEGE, Claim, WholeCard
+from fleet.gpu.site import READ_PRIVILEGE, CardClaim, WholeCard
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import unsigned
 from fleet.vsphere.collect import moid, read_some
@@ -106,19 +106,19 @@ def _held(session: Session, vms: Sequence[Vm]) -> dict[str, list[Any]]:
 
 def _hand_out(
     cards: Sequence[WholeCard], vms: Iterable[Vm], held: Mapping[str, Sequence[Any]]
-) -> tuple[tuple[WholeCard, ...], tuple[Claim, ...]]:
+) -> tuple[tuple[WholeCard, ...], tuple[CardClaim, ...]]:
     """The cards with the running VMs that are known to have them, and what else VMs of the host have or want."""
     holders: dict[str, Vm] = {}
-    claims: list[Claim] = []
+    claims: list[CardClaim] = []
     for vm in sorted(vms, key=lambda one: one.name):
         for backing in held.get(vm.moid, ()):
             address = str(backing.id if isinstance(backing, _Pci.DeviceBackingInfo) else backing.assignedId or "")
-            card = next((one for one in cards if answers(one, FixedDevice(address))), None)
+            card = next((one for one in cards if matches(one, FixedDevice(address))), None)
             if card is not None and vm.power != "poweredOff":
                 holders[card.pci_id] = vm
                 continue
             device = _asked(backing, card)
-            claims.append(Claim(vm.name, device, off=vm.power == "poweredOff", member=vm.fleet is not None))
+            claims.append(CardClaim(vm.name, device, off=vm.power == "poweredOff", member=vm.fleet is not None))
     given = [
         replace(card, vm=holders[card.pci_id].name, member=holders[card.pci_id].fleet is not None)
         if card.pci_id in holders

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleet.errors import SiteError, VSphereError
-from fleet.gpu.devices import DeviceGroup, FixedDevice, device_options, difference, wanted_devices
+from fleet.gpu.devices import DeviceGroup, FixedDevice, device_options, difference, requested_devices
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import NOTHING_TOLD, HostDevices, device_changes, present_devices, read_host_devices
 from fleet.vsphere.collect import moid, read_all, read_some
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from fleet.gpu.devices import PciDevice, Present
+    from fleet.gpu.devices import AttachedDevice, PciDevice
     from fleet.vsphere.customize import Customization
     from fleet.vsphere.session import Session
     from fleet.vsphere.tasks import Progress
@@ -68,7 +68,7 @@ class TemplateFacts:
     name: str
     cards: tuple[Any, ...] = ()  # its virtual network cards, by their keys
     cores_per_socket: int = 1
-    devices: tuple[Present, ...] = ()  # its PCI devices
+    devices: tuple[AttachedDevice, ...] = ()  # its PCI devices
 
 
 def clone_spec(
@@ -124,7 +124,7 @@ def _config(request: CloneRequest, template: TemplateFacts, told: HostDevices) -
 def _attach(config: Any, request: CloneRequest, template: TemplateFacts, told: HostDevices) -> dict[str, str]:
     """Give a clone the PCI devices that it lacks and take away those too many; returns the extraConfig that they need."""
     left_alone = [one for one in template.devices if request.devices is None and not one.device.vgpus]
-    wanted = wanted_devices(request.gpu_profiles, request.devices or ())
+    wanted = requested_devices(request.gpu_profiles, request.devices or ())
     change = difference(wanted, [one for one in template.devices if one not in left_alone])
     after = [*(one.device for one in (*left_alone, *change.keep)), *change.add]
     if change:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleet.gpu.capacity.passthrough import NO_CARDS
-from fleet.gpu.catalogue.profiles import tokens_of_model
+from fleet.gpu.catalogue.profiles import tokens_of_gpu
 from fleet.gpu.occupants import occupants
 from fleet.gpu.site import GpuHost, PhysicalGpu
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fleet.domain.state import Gpu, Host
     from fleet.gpu.capacity.passthrough import HostCards
-    from fleet.gpu.occupants import Holder
+    from fleet.gpu.occupants import VgpuVm
     from fleet.gpu.site import Reservation
 
 VGPU_TYPE = "sharedDirect"  # the only graphics type that serves vGPUs
@@ -22,7 +22,7 @@ VGPU_TYPE = "sharedDirect"  # the only graphics type that serves vGPUs
 
 def gpu_host(
     host: Host,
-    holders: Mapping[str, Holder],
+    holders: Mapping[str, VgpuVm],
     *,
     memory_reserved_mb: int | None = None,
     datastores: frozenset[str] | None = None,
@@ -67,14 +67,13 @@ def gpu_host(
     )
 
 
-def _shared(host: Host, holders: Mapping[str, Holder], whole: Collection[str]) -> tuple[PhysicalGpu, ...]:
+def _shared(host: Host, holders: Mapping[str, VgpuVm], whole: Collection[str]) -> tuple[PhysicalGpu, ...]:
     """The GPUs that vGPUs share, or could: neither the console's chip nor one that is passed through whole."""
     seated = occupants({gpu.pci_id: gpu.vms for gpu in host.gpus}, holders)
     return tuple(
         PhysicalGpu(host.name, gpu.pci_id, gpu.model, gpu.memory_mb / 1024 or None, _mode(gpu), seated[gpu.pci_id])
         for gpu in host.gpus
-        if gpu.graphics_type == VGPU_TYPE
-        or (gpu.pci_id.lower() not in whole and tokens_of_model(gpu.model, gpu.memory_mb / 1024))
+        if gpu.graphics_type == VGPU_TYPE or (gpu.pci_id.lower() not in whole and tokens_of_gpu(gpu.model, gpu.memory_mb / 1024))
     )
 
 

@@ -16,8 +16,8 @@ from fleet.domain.identity import RECORD
 from fleet.errors import VSphereError
 from fleet.gpu.capacity.passthrough import NO_CARDS
 from fleet.gpu.catalogue.profiles import ProfileFact
-from fleet.gpu.devices import Vgpu, pin_key, places
-from fleet.gpu.occupants import Holder
+from fleet.gpu.devices import Vgpu, pci_device_count, pin_key
+from fleet.gpu.occupants import VgpuVm
 from fleet.gpu.site import GpuSite, Reservation
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import present_devices
@@ -92,7 +92,7 @@ def read_gpus(
     offers = [host for host in shown if host.profiles and (ask is None or host.moid in ask)]
     told, capacity = _ask(session, offers, around), remaining(session, offers)
     holders = {
-        one: Holder(known[one].name, own, member=known[one].fleet is not None, group=group)
+        one: VgpuVm(known[one].name, own, member=known[one].fleet is not None, group=group)
         for one in seated & known.keys()
         for own, group in (profiles.get(one, _UNREAD),)
     }
@@ -173,7 +173,7 @@ def _reservations(session: Session, known: Mapping[str, Vm], resting: Collection
             if isinstance(device, Vgpu):
                 profiles.append(device.profile)
                 pins.append(told.get(place))
-            place += places([device])
+            place += pci_device_count([device])
         if profiles:
             vm = known[str(moid(item))]
             group = _group_size(values.get(_DEVICES, ()))

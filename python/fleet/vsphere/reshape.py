@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fleet.gpu.devices import Vgpu, device_options, places, wanted_devices
+from fleet.gpu.devices import Vgpu, device_options, pci_device_count, requested_devices
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import attach_spec, present_devices
 from fleet.vsphere.batch import write_options
@@ -50,7 +50,7 @@ def set_vgpus(
     devices: list[Any] = [device for _, values in found for device in values.get(_DEVICES) or ()]
     present = present_devices(devices)
     others = [one.device for one in present if not isinstance(one.device, Vgpu)]
-    spec = attach_spec(wanted_devices(profiles, others), present, pins=pins)
+    spec = attach_spec(requested_devices(profiles, others), present, pins=pins)
     if spec is None:
         return Outcome(moid=moid)
     job = Job(name, lambda: vm.ReconfigVM_Task(spec))
@@ -71,7 +71,7 @@ def set_pins(session: Session, pins: Mapping[str, tuple[str, Sequence[str | None
         for item, values in read_some(session, objects, (_DEVICES,), tried="read the devices of VMs")
     }
     writes = {
-        name: (moid, device_options(devices.get(moid, ()), wanted, before=places(devices.get(moid, ()))))
+        name: (moid, device_options(devices.get(moid, ()), wanted, before=pci_device_count(devices.get(moid, ()))))
         for name, (moid, wanted) in pins.items()
     }
     return write_options(session, writes, timeout=timeout)

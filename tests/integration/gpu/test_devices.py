@@ -7,7 +7,7 @@ import re
 import pytest
 
 from fleet.errors import NoRoomError, SiteError
-from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.capacity.remaining import capacity
 from fleet.gpu.devices import DynamicDevice, Vgpu
 from fleet.gpu.report.as_json import map_json
 from fleet.gpu.report.map_text import map_lines

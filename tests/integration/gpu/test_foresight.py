@@ -107,7 +107,7 @@ def test_a_server_that_comes_next_is_explained_by_the_plan(many):
     code, told = asked(many, "gpu", "explain", "f1-003")
     assert (code, told["planned"]) == (DONE, True)
     assert told["lines"][0] == "f1-003 is not there yet: it comes next in fleet f1, planned together with f1-002"
-    assert told["lines"][1].startswith(f"f1-003 is planned on {plan[1]['host']}, turn ")
+    assert told["lines"][1].startswith(f"f1-003 is planned on {plan[1]['host']}, number ")
     assert plan[1]["expected"][0]["pci_id"] in told["lines"][2]
     assert "comes next in fleet f1" in many.fleet("gpu", "explain", "f1-002", FLEET_NAME="f0").out, "its name says whose it is"
     standing = asked(many, "gpu", "explain", "f1-001")[1]
@@ -116,8 +116,8 @@ def test_a_server_that_comes_next_is_explained_by_the_plan(many):
 
 def test_a_server_for_which_there_is_no_place_is_explained(many):
     told = many.fleet("gpu", "explain", "f9-004").out
-    assert "f9-004 finds no place:" in told
-    assert "4 asked for, 3 certain to fit" in told
+    assert "f9-004 does not fit:" in told
+    assert "4 requested, 3 guaranteed to fit" in told
 
 
 def test_whole_cards_fit_as_the_plan_says(site):
@@ -143,9 +143,9 @@ def test_whole_cards_fit_as_the_plan_says(site):
         ("alone-002", None, None),
     ]
     assert "free for it" in site.fleet("gpu", "explain", "beside-001").out
-    assert "alone-003 finds no place" in site.fleet("gpu", "explain", "alone-003").out
+    assert "alone-003 does not fit" in site.fleet("gpu", "explain", "alone-003").out
     site.grown("alone", size=1)
-    assert "alone-001 has the card 0000:3b:00.0 of esx-card-" in site.fleet("gpu", "explain", "alone-001").out
+    assert "alone-001 holds the whole card 0000:3b:00.0 of esx-card-" in site.fleet("gpu", "explain", "alone-001").out
     summary = site.fleet("gpu", "--summary", "--cluster", "cards").out
     assert summary.strip() == "cluster cards: 2 hosts, 0 GPUs, 0 GB stranded, 1 of 2 whole cards free"
 

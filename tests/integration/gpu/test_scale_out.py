@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from fleet.errors import NoRoomError
-from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.capacity.remaining import capacity
 from fleet.planning.placement import Terms
 from fleet.vsphere.gpus import read_gpus
 
@@ -165,7 +165,7 @@ def test_a_vm_that_the_account_may_not_see_closes_its_gpu(site):
         told = read_gpus(controller.session, observed.hosts, seen)
     (lone,) = [host for host in capacity(told).hosts if host.host.name == "esx-lone"]
     assert "System.Read" in lone.gpus[0].view.unknown
-    assert all(room.guaranteed == room.possible == 0 for room in lone.gpus[0].rooms)
+    assert all(room.guaranteed == room.possible == 0 for room in lone.gpus[0].profiles)
 
 
 def test_reading_costs_the_same_whatever_stands_there(site):

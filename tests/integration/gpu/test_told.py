@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fleet.errors import NoRoomError
-from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.capacity.remaining import capacity
 from fleet.service.status import site_gpus
 from fleet.site.load import load_site
 
@@ -24,8 +24,8 @@ def test_vsphere_9_tells_what_the_slices_leave(site):
     (book,) = [book for book in site.control.gpus() if book["host"] == "esx-lone"]
     start = book["held"][0]["start"]
     room = rooms(site, "esx-lone")
-    assert (room.room(FOUR).guaranteed, room.room(FOUR).possible) == ((1, 1) if start >= 4 else (0, 0))
-    assert (room.room(TWO).guaranteed, room.room(TWO).possible) == ((2, 2) if start < 6 else (3, 3))
+    assert (room.of(FOUR).guaranteed, room.of(FOUR).possible) == ((1, 1) if start >= 4 else (0, 0))
+    assert (room.of(TWO).guaranteed, room.of(TWO).possible) == ((2, 2) if start < 6 else (3, 3))
     site.demo("lone", FOUR)
     if start >= 4:
         assert site.present()["failures"] == {}
@@ -37,12 +37,12 @@ def test_vsphere_9_tells_what_the_slices_leave(site):
 @pytest.mark.parametrize("vcenter", [POLICIES[0]], indirect=True, scope="module")
 def test_a_vm_that_the_account_may_not_read_closes_its_gpu_and_the_privilege_is_named(site):
     site.control.add_vm("secret-project", cluster="lone", gpu_profiles=[ONE])
-    assert rooms(site, "esx-lone").room(TWO).guaranteed == 2, "an account that sees it counts on"
+    assert rooms(site, "esx-lone").of(TWO).guaranteed == 2, "an account that sees it counts on"
     site.change("vcenter", username=BLIND)
     gpu = rooms(site, "esx-lone")
     assert "secret-project" not in gpu.view.unknown
     assert "the account lacks the privilege System.Read on that VM" in gpu.view.unknown
-    assert all(room.guaranteed == room.possible == 0 for room in gpu.rooms)
+    assert all(room.guaranteed == room.possible == 0 for room in gpu.profiles)
     site.demo("lone", TWO)
     site.change("vcenter", username=BLIND)
     mark = site.control.last()

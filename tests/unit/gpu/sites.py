@@ -1,11 +1,11 @@
-"""Small random sites for the property tests, in both worlds: as the fast code and as the brute force sees them."""
+"""Small random sites for the property tests, as the fast code and as the brute force see them."""
 
 from __future__ import annotations
 
 import os
 import random
 
-from brute import MIG, TIMED, Host, arrangements
+from brute_force import MIG, TIMED, Host, arrangements
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -47,16 +47,16 @@ def gpu_of(host: str, index: int, card: str, mode: str, held: tuple[tuple[str, i
 
 
 def host_of(rng: random.Random, name: str, gpus: int, *, modes: tuple[str, ...], cards: tuple[str, ...], fullness: float = 0.5):
-    """One random host: (as fleet.gpu sees it, as the brute force does)."""
-    kinds, held, own = [], [], []
+    """One random host: as fleet.gpu sees it, and as the brute force does."""
+    models, held, own = [], [], []
     for index in range(gpus):
         card, mode = rng.choice(cards), rng.choice(modes)
         standing = occupied(rng, card, mode, fullness)
-        kinds.append((card, mode))
+        models.append((card, mode))
         held.append(standing)
         own.append(gpu_of(name, index, card, mode, standing))
     host = GpuHost(name, profiles=PROFILES, max_vgpus_per_vm=8, gpus=tuple(own))
-    return host, Host(tuple(kinds), tuple(held))
+    return host, Host(tuple(models), tuple(held))
 
 
 def site_of(hosts) -> GpuSite:

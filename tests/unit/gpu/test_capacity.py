@@ -3,11 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from brute import MIG, TIMED
+from brute_force import MIG, TIMED
 from hypothesis import given
 from sites import PROFILES, examples, host_of, seeds
 
-from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.capacity.remaining import capacity
 from fleet.gpu.catalogue.profiles import ProfileFact
 from fleet.gpu.placement.place import place
 from fleet.gpu.placement.request import Request, equal_servers
@@ -26,7 +26,7 @@ def of(*gpus, facts=(), **host):
 
 
 def room(gpu, profile, **host):
-    found = of(gpu, **host).hosts[0].gpus[0].room(profile)
+    found = of(gpu, **host).hosts[0].gpus[0].of(profile)
     return found.guaranteed, found.possible, found.why_not and found.why_not.code
 
 
@@ -36,12 +36,12 @@ def test_guaranteed_and_possible_are_what_brute_force_finds(rng):
     host, slow = host_of(rng, "esx", 1, modes=ALL_MODES, cards=("a100", "a30"), fullness=0.6)
     gpu = of(*host.gpus).hosts[0].gpus[0]
     for profile in (*MIG, *TIMED):
-        found = gpu.room(profile)
+        found = gpu.of(profile)
         if found is None:
             assert profile.split("-")[0] != slow.gpus[0][0]
             continue
-        assert found.guaranteed == max(bag[0] for bag in slow.batches(((profile,),), (40,)))
-        assert found.possible == max(bag[0] for bag in slow.batches(((profile,),), (40,), certain=False))
+        assert found.guaranteed == max(batch[0] for batch in slow.batches(((profile,),), (40,)))
+        assert found.possible == max(batch[0] for batch in slow.batches(((profile,),), (40,), certain=False))
         assert (found.why_not is None) == (found.guaranteed > 0)
 
 
@@ -60,7 +60,7 @@ def test_a_1g_of_unknown_position_blocks_the_guarantee_of_a_4g_and_a_known_one_d
 def test_seven_instances_leave_a_slice_that_nothing_can_use():
     gpu = of(a100(*["grid_a100-1-5c"] * 7)).hosts[0].gpus[0]
     assert gpu.stranded_gb == 5
-    assert gpu.room("grid_a100-1-5c").why_not.code == "fragmented"
+    assert gpu.of("grid_a100-1-5c").why_not.code == "fragmented"
 
 
 def test_the_media_extension_is_there_once():
@@ -84,25 +84,25 @@ def test_mixed_size_guarantees_one_on_an_empty_gpu_and_the_rest_is_possible():
     ("occupant", "words"),
     [
         (Occupant("secret", None), "System.Read"),
-        (Occupant("odd", "grid_a100-2q"), "does not know"),
-        (Occupant("wrong", "grid_a100-10c"), "does not fit this card"),
+        (Occupant("odd", "grid_a100-2q"), "does not have"),
+        (Occupant("wrong", "grid_a100-10c"), "do not fit together on this GPU"),
     ],
 )
-def test_an_occupant_that_cannot_be_judged_closes_its_gpu_and_says_why(occupant, words):
+def test_an_occupant_that_cannot_be_interpreted_closes_its_gpu_and_says_why(occupant, words):
     found = of(a100(occupant), a100()).hosts[0]
-    first = found.gpus[0].room("grid_a100-1-5c")
+    first = found.gpus[0].of("grid_a100-1-5c")
     assert (first.guaranteed, first.possible, first.why_not.code) == (0, 0, "unknown")
     assert words in first.why_not.text
     assert first.why_not.text.endswith("not offered")
-    assert found.gpus[1].room("grid_a100-1-5c").guaranteed == 7
+    assert found.gpus[1].of("grid_a100-1-5c").guaranteed == 7
 
 
 def test_dc_profiles_that_share_an_instance_are_unknown_and_not_offered():
     gpu = PhysicalGpu("esx", "0000:01:00.0", "NVIDIA RTX PRO 6000 Blackwell Server Edition", 96, "multiInstanceGpu")
     host = GpuHost("esx", profiles=("nvidia_dc-1-8c", "nvidia_dc-1-24c"), gpus=(gpu,))
     found = capacity(GpuSite((host,))).hosts[0].gpus[0]
-    assert found.room("nvidia_dc-1-8c").why_not.code == "unknown"
-    assert found.room("nvidia_dc-1-24c").guaranteed == 4
+    assert found.of("nvidia_dc-1-8c").why_not.code == "unknown"
+    assert found.of("nvidia_dc-1-24c").guaranteed == 4
 
 
 def test_a_closed_host_offers_nothing_and_says_why():
@@ -110,20 +110,20 @@ def test_a_closed_host_offers_nothing_and_says_why():
     assert room(a100(), "grid_a100-1-5c", connected=False) == (0, 0, "disconnected")
 
 
-def test_a_mode_that_is_not_told_is_taken_from_what_stands_there_or_is_offered():
+def test_a_mode_that_is_not_reported_follows_from_the_occupants_or_the_offered_profiles():
     assert room(a100("grid_a100-1-5c", mode=None), "grid_a100-1-5c") == (6, 6, None)
     assert room(a100("grid_a100-10c", mode=None), "grid_a100-10c") == (3, 3, None)
-    assert room(a100(mode=None), "grid_a100-10c") == (0, 4, "mode")  # the host offers both kinds
+    assert room(a100(mode=None), "grid_a100-10c") == (0, 4, "mode")  # the host offers both backings
     host = GpuHost("esx", profiles=("grid_a100-1-5c",), gpus=(a100(mode=None),))
-    assert capacity(GpuSite((host,))).hosts[0].gpus[0].room("grid_a100-1-5c").guaranteed == 7
+    assert capacity(GpuSite((host,))).hosts[0].gpus[0].of("grid_a100-1-5c").guaranteed == 7
 
 
 def test_an_empty_hopper_may_switch_its_mode_and_a_running_one_does_not():
     offered = ("nvidia_h100xm-1-10c", "nvidia_h100xm-40c")
-    for held, wanted in (((), (0, 7, "mode")), ((Occupant("vm", "nvidia_h100xm-40c"),), (0, 0, "mode"))):
+    for held, expected in (((), (0, 7, "mode")), ((Occupant("vm", "nvidia_h100xm-40c"),), (0, 0, "mode"))):
         gpu = PhysicalGpu("esx", "0000:18:00.0", "NVIDIA H100 80GB HBM3", 79.6, "sameSize", held)
-        found = capacity(GpuSite((GpuHost("esx", profiles=offered, gpus=(gpu,)),))).hosts[0].gpus[0].room(offered[0])
-        assert (found.guaranteed, found.possible, found.why_not.code) == wanted
+        found = capacity(GpuSite((GpuHost("esx", profiles=offered, gpus=(gpu,)),))).hosts[0].gpus[0].of(offered[0])
+        assert (found.guaranteed, found.possible, found.why_not.code) == expected
 
 
 def test_what_vsphere_9_says_remains_narrows_the_arrangements():
@@ -133,25 +133,25 @@ def test_what_vsphere_9_says_remains_narrows_the_arrangements():
     assert room(gpu, "grid_a100-4-20c", remaining=(("grid_a100-4-20c", 5),)) == (0, 1, "positions")  # nonsense is left aside
 
 
-def test_vcenters_number_is_never_passed_even_where_no_arrangement_explains_it():
-    """As while somebody's reservation, which nothing else shows, takes room away."""
-    told = (("nvidia_A100-1-5C", 2),)
-    assert room(a100(), "grid_a100-1-5c", remaining=told) == (2, 2, None)
+def test_vcenters_number_is_never_exceeded_even_where_no_arrangement_explains_it():
+    """As while a reservation that nothing else shows takes room away."""
+    reported = (("nvidia_A100-1-5C", 2),)
+    assert room(a100(), "grid_a100-1-5c", remaining=reported) == (2, 2, None)
     assert room(a100(), "grid_a100-1-5c", remaining=(("grid_a100-1-5c", 0),)) == (0, 0, "directpath")
-    site = GpuSite((GpuHost("esx", profiles=PROFILES, gpus=(a100(),), remaining=told, max_vgpus_per_vm=4),))
+    site = GpuSite((GpuHost("esx", profiles=PROFILES, gpus=(a100(),), remaining=reported, max_vgpus_per_vm=4),))
     plan = place(site, Request(equal_servers(["a", "b", "c"], ["grid_a100-1-5c"])))
     assert (len(plan.placements), plan.guaranteed, plan.possible) == (2, 2, 2)
-    assert "vCenter says that 2 more a100-1-5c fit on host esx" in " ".join(plan.reasons)
+    assert "vCenter reports that 2 more a100-1-5c fit on host esx" in " ".join(plan.reasons)
     pairs = place(site, Request(equal_servers(["a", "b"], ["grid_a100-1-5c"] * 2)))
     assert len(pairs.placements) == 1
 
 
-def test_powered_off_members_are_counted_when_asked():
+def test_powered_off_members_count_when_requested():
     off = (Reservation("off-1", ("grid_a100-4-20c",)), Reservation("off-2", ("grid_a100-7-40c",)))
     site = GpuSite((GpuHost("esx", profiles=PROFILES, gpus=(a100(),), reservations=off),))
-    assert capacity(site).hosts[0].gpus[0].room("grid_a100-3-20c").guaranteed == 2
+    assert capacity(site).hosts[0].gpus[0].of("grid_a100-3-20c").guaranteed == 2
     counted = capacity(site, reservations=True).hosts[0]
-    assert counted.gpus[0].room("grid_a100-1-5c").guaranteed == 0
+    assert counted.gpus[0].of("grid_a100-1-5c").guaranteed == 0
     assert [one.vm for one in counted.unplaced] == ["off-1"]
 
 
@@ -170,7 +170,7 @@ def test_a_powered_off_member_that_is_pinned_takes_that_gpu_and_no_other():
     assert [one.vm for one in found.unplaced] == ["free"]
 
 
-def test_a_vm_whose_profiles_cannot_be_told_apart_leaves_both_in_question():
+def test_a_vm_whose_vgpus_may_be_on_either_gpu_counts_as_either():
     either = Occupant("two", None, choices=(("grid_a100-1-5c",), ("grid_a100-3-20c",)))
     assert room(a100(either), "grid_a100-7-40c") == (0, 0, "full")
     assert room(a100(either), "grid_a100-2-10c") == (1, 3, None)
@@ -181,7 +181,7 @@ def test_unknown_profile_names_are_reported():
     assert capacity(site).unknown_profiles == ("grid_a100-1q",)
 
 
-def test_doubt_between_vcenter_and_the_table_closes_the_profile():
+def test_a_conflict_between_vcenter_and_the_table_closes_the_profile():
     found = of(a100(), facts=(ProfileFact("grid_a100-1-5c", sharing="timeSliced"),)).hosts[0].gpus[0]
-    assert found.room("grid_a100-1-5c").why_not.code == "unknown"
-    assert found.room("grid_a100-2-10c").guaranteed == 3
+    assert found.of("grid_a100-1-5c").why_not.code == "unknown"
+    assert found.of("grid_a100-2-10c").guaranteed == 3

@@ -2,7 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.gpu.catalogue.profiles import MIG, MIG_TIME_SLICED, TIME_SLICED, Catalogue, ProfileFact, cards, table, tokens_of_model
+from fleet.gpu.catalogue.profiles import (
+    MIG,
+    MIG_TIME_SLICED,
+    TIME_SLICED,
+    Catalogue,
+    ProfileFact,
+    gpu_models,
+    profile_table,
+    tokens_of_gpu,
+)
 
 # facts/gpu.md, one line for each row of its table: token, MIG-backed, time-sliced
 FACTS = """
@@ -38,13 +47,13 @@ A2     | 4C:4 8C:2 16C:1
 def test_every_profile_of_the_fact_sheet_has_its_backing_and_maximum(line):
     token = line.split()[0]
     mig, _, shared = line[len(token) :].partition("|")
-    wanted = {f"{token}-{one.partition(':')[0]}".lower(): (MIG, int(one.partition(":")[2])) for one in mig.split()}
-    wanted |= {f"{token}-{one.partition(':')[0]}".lower(): (TIME_SLICED, int(one.partition(":")[2])) for one in shared.split()}
-    assert {p.stem: (p.backing, p.max_per_gpu) for p in cards()[token].profiles} == wanted
+    expected = {f"{token}-{one.partition(':')[0]}".lower(): (MIG, int(one.partition(":")[2])) for one in mig.split()}
+    expected |= {f"{token}-{one.partition(':')[0]}".lower(): (TIME_SLICED, int(one.partition(":")[2])) for one in shared.split()}
+    assert {p.stem: (p.backing, p.max_per_gpu) for p in gpu_models()[token].profiles} == expected
 
 
 def test_dc_profiles_with_several_vgpus_in_one_instance_are_catalogued_apart():
-    dc = {p.stem: p for p in cards()["DC"].profiles}
+    dc = {p.stem: p for p in gpu_models()["DC"].profiles}
     assert {stem for stem, p in dc.items() if p.backing == MIG} == {"dc-1-24c", "dc-2-48c", "dc-4-96c"}
     assert dc["dc-2-12c"].backing == MIG_TIME_SLICED
     assert dc["dc-2-12c"].max_per_gpu == 8
@@ -56,14 +65,14 @@ def test_dc_profiles_with_several_vgpus_in_one_instance_are_catalogued_apart():
 def test_a_profile_is_found_by_whatever_prefix_and_case(name):
     profile = Catalogue().find(name)
     assert profile is not None
-    assert (profile.stem, profile.shape, profile.memory_gb) == ("a100-2-10c", "2g", 10)
+    assert (profile.stem, profile.instance, profile.memory_gb) == ("a100-2-10c", "2g", 10)
 
 
-def test_media_extension_and_double_memory_are_told_from_the_name():
+def test_media_extension_and_double_memory_follow_from_the_name():
     find = Catalogue().find
     assert find("grid_a30-2-12cme").media
-    assert find("nvidia_h100xm-1-20c").shape == "1g.double"
-    assert find("nvidia_h100xm-1-10c").shape == "1g"
+    assert find("nvidia_h100xm-1-20c").instance == "1g.double"
+    assert find("nvidia_h100xm-1-10c").instance == "1g"
     assert find("nvidia_rtx6000-ada-48c").token == "RTX6000-Ada"
 
 
@@ -83,10 +92,10 @@ def test_vcenter_wins_over_the_table():
         ProfileFact("grid_a100-20c", memory_gb=24),
     )
     catalogue = Catalogue(facts)
-    assert "vCenter calls a100-10c mig" in catalogue.find("grid_a100-10c").doubt
+    assert "vCenter calls a100-10c mig" in catalogue.find("grid_a100-10c").conflict
     assert catalogue.find("grid_a100-2-10c").max_per_vm == 1
-    assert catalogue.find("grid_a100-2-10c").doubt == ""
-    assert "24 GB" in catalogue.find("grid_a100-20c").doubt
+    assert catalogue.find("grid_a100-2-10c").conflict == ""
+    assert "24 GB" in catalogue.find("grid_a100-20c").conflict
 
 
 @pytest.mark.parametrize(
@@ -111,12 +120,12 @@ def test_vcenter_wins_over_the_table():
     ],
 )
 def test_a_gpu_is_recognised_by_its_name_and_memory(model, memory_gb, tokens):
-    assert tokens_of_model(model, memory_gb) == tokens
+    assert tokens_of_gpu(model, memory_gb) == tokens
 
 
-def test_largest_first_puts_the_choosier_of_two_equals_first():
+def test_largest_first_puts_the_most_constrained_of_two_equals_first():
     stems = ["a100-1-5c", "a100-1-10c", "a100-2-10c", "a100-3-20c", "a100-4-20c", "a100-7-40c"]
-    assert sorted(stems, key=lambda stem: table()[stem].weight) == [
+    assert sorted(stems, key=lambda stem: profile_table()[stem].size_order) == [
         "a100-7-40c",
         "a100-4-20c",
         "a100-3-20c",

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet.gpu.catalogue.cards import MAX_VGPUS_PER_GPU
-from fleet.gpu.placement.host_choice import EXACT_WORK
-from fleet.gpu.placement.worst_case import MAX_LATTICE
+from fleet.gpu.catalogue.gpu_models import MAX_VGPUS_PER_GPU
+from fleet.gpu.placement.batches import MAX_BATCHES
+from fleet.gpu.placement.host_allocation import MAX_STEPS
 from fleet.gpu.report.doc_tables import fill_in
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "gpu.md"
@@ -24,8 +24,8 @@ def test_the_generated_tables_are_up_to_date():
 
 def test_the_numbers_in_the_text_are_those_of_the_code():
     text = DOCUMENT.read_text()
-    assert f"{EXACT_WORK:,} steps" in text
-    assert f"combinations ({MAX_LATTICE:,})" in text
+    assert f"{MAX_STEPS:,} steps" in text
+    assert f"combinations ({MAX_BATCHES:,})" in text
     assert f"{MAX_VGPUS_PER_GPU} vGPUs per GPU" in text
 
 

@@ -6,10 +6,10 @@ import pytest
 from sites import PROFILES, gpu_of, occupied, seeded
 
 from fleet.errors import UsageError
-from fleet.gpu.placement import host_choice
+from fleet.gpu.placement import headroom
 from fleet.gpu.placement.place import place
-from fleet.gpu.placement.request import Request, Server, equal_servers
-from fleet.gpu.placement.worst_case import host_game
+from fleet.gpu.placement.request import Request, ServerRequest, equal_servers
+from fleet.gpu.placement.worst_case import worst_case
 from fleet.gpu.site import GpuHost, GpuSite, Occupant
 
 
@@ -37,7 +37,9 @@ def test_seven_fill_one_gpu_and_the_eighth_goes_to_the_next():
 
 
 def test_a_4g_is_powered_on_before_a_3g_of_the_same_host():
-    plan = place(a_site([()]), Request((Server("three", ("grid_a100-3-20c",)), Server("four", ("grid_a100-4-20c",)))))
+    plan = place(
+        a_site([()]), Request((ServerRequest("three", ("grid_a100-3-20c",)), ServerRequest("four", ("grid_a100-4-20c",))))
+    )
     assert [(p.server, p.turn) for p in plan.placements] == [("four", 0), ("three", 1)]
     assert plan.fits
 
@@ -48,12 +50,12 @@ def test_spread_evens_out_over_hosts_and_counts_the_fleets_own():
     assert {host for _, host, _ in where(place(site, Request(servers, policy="spread")))} == {"esx-0", "esx-1", "esx-2"}
     assert {host for _, host, _ in where(place(site, Request(servers)))} == {"esx-0"}
     crowded = a_site([(("a100-1-5c", None), ("a100-1-5c", None))], [()])
-    kin = frozenset(o.vm for gpu in crowded.hosts[0].gpus for o in gpu.occupants)
-    plan = place(crowded, Request(servers[:2], policy="spread", apart_from=kin))
+    present = frozenset(o.vm for gpu in crowded.hosts[0].gpus for o in gpu.occupants)
+    plan = place(crowded, Request(servers[:2], policy="spread", same_fleet=present))
     assert {host for _, host, _ in where(plan)} == {"esx-1"}
 
 
-def test_one_server_for_each_host_and_what_that_costs_is_said():
+def test_one_server_for_each_host_and_what_that_costs_is_named():
     site = a_site([(), ()], [()])
     plan = place(site, Request(equal_servers(["a", "b", "c"], ["grid_a100-1-5c"]), anti_affinity="host"))
     assert sorted(host for _, host, _ in where(plan)) == ["esx-0", "esx-1"]
@@ -61,10 +63,10 @@ def test_one_server_for_each_host_and_what_that_costs_is_said():
     assert any("one server of the fleet" in reason and "more fit" in reason for reason in plan.reasons)
 
 
-def test_several_vgpus_need_a_limit_that_vcenter_told():
+def test_several_vgpus_need_a_limit_from_vcenter():
     site = a_site([(), ()])
     two = equal_servers(["a"], ["grid_a100-7-40c"] * 2)
-    assert "was not asked" in " ".join(place(site, Request(two)).reasons)
+    assert "was not read from vCenter" in " ".join(place(site, Request(two)).reasons)
     assert place(a_site([(), ()], max_vgpus_per_vm=8), Request(two)).fits
     refused = place(a_site([(), ()], max_vgpus_per_vm=1), Request(two))
     assert not refused.fits
@@ -86,7 +88,7 @@ def test_cpu_memory_and_datastore_limit_a_host():
 def test_a_full_site_says_what_the_rest_needs():
     plan = place(a_site([()]), Request(equal_servers([f"s{i}" for i in range(16)], ["grid_a100-1-5c"])))
     needs = "9 more need at least 2 more empty GPUs that serve a100-1-5c, or VMs off the GPUs that do"
-    assert plan.reasons == ("16 asked for, 7 certain to fit, 7 at best", needs)
+    assert plan.reasons == ("16 requested, 7 guaranteed to fit, 7 at best", needs)
     together = place(a_site([()], max_vgpus_per_vm=16), Request(equal_servers(["a"], ["grid_a100-1-5c"] * 8)))
     assert together.reasons[1:] == ("no host has room for the 8 vGPUs of one server together",)
 
@@ -96,7 +98,7 @@ def test_gpus_of_their_own_are_named_where_they_cost_room():
     pinned = place(a_site([(), ()]), Request(three, anti_affinity="gpu", pinned=True))
     assert pinned.reasons[1:] == ("no two servers on one GPU (anti-affinity gpu); otherwise 4 more fit",)
     by_manager = place(a_site([(), ()]), Request(three, anti_affinity="gpu"))
-    assert "pins make more of that certain" in by_manager.reasons[2]
+    assert "pins guarantee more of that" in by_manager.reasons[2]
 
 
 def test_a_host_that_offers_what_none_of_its_cards_has_is_named():
@@ -112,14 +114,14 @@ def test_gpus_of_a_host_that_does_not_offer_the_profile_are_no_second_reason():
 
 
 def test_a_number_to_keep_beyond_any_host_is_answered(monkeypatch):
-    asked = []
-    monkeypatch.setattr(host_choice, "host_game", lambda *how, **more: asked.append(how[2]) or host_game(*how, **more))
+    bounds = []
+    monkeypatch.setattr(headroom, "worst_case", lambda *how, **more: bounds.append(how[2]) or worst_case(*how, **more))
     plan = place(a_site([(), ()]), Request(equal_servers(["a"], ["grid_a100-1-5c"]), keep="grid_a100-7-40c", keep_count=5_000))
-    assert plan.reasons[1] == "room for 5000 x grid_a100-7-40c is to be kept, and only 2 surely fit: keep less"
-    assert max(map(max, asked)) <= 2 * 32, "the game that is played grows with its bounds"
+    assert plan.reasons[1] == "room for 5000 x grid_a100-7-40c is to be kept, and only 2 of them would be guaranteed: keep less"
+    assert max(map(max, bounds)) <= 2 * 32, "its cost grows with its bounds"
 
 
-def test_the_numbers_go_beyond_what_was_asked():
+def test_the_numbers_go_beyond_the_request():
     plan = place(a_site([(("a100-1-5c", None),), ()]), Request(equal_servers(["a"], ["grid_a100-4-20c"])))
     assert (plan.guaranteed, plan.possible) == (1, 2)
 
@@ -129,15 +131,15 @@ def test_a_refusal_says_how_many_fit_and_what_would_help():
     closed = GpuSite((site.hosts[0], GpuHost("esx-1", profiles=PROFILES, maintenance=True, gpus=site.hosts[1].gpus)))
     plan = place(closed, Request(equal_servers(["a", "b"], ["grid_a100-4-20c"])))
     assert plan.reasons == (
-        "2 asked for, 0 certain to fit, 1 at best",
-        "--allow-possible also uses room that depends on slices which vCenter does not tell",
+        "2 requested, 0 guaranteed to fit, 1 at best",
+        "--allow-possible also uses room that depends on slices which vCenter does not report",
         "host esx-1 is in maintenance mode; otherwise 1 more fit",
-        "a100-4-20c: depends on the slices of vm-0-0, which vCenter does not tell (esx-0 0000:00:00.0)",
+        "a100-4-20c: depends on the slices of vm-0-0, which vCenter does not report (esx-0 0000:00:00.0)",
         "without vm-0-0 on esx-0 a100-4-20c would fit there",
     )
 
 
-def test_a_request_that_makes_no_sense_is_refused():
+def test_a_request_that_cannot_be_placed_is_refused():
     site = a_site([()])
     with pytest.raises(UsageError, match="not in the catalogue"):
         place(site, Request(equal_servers(["a"], ["grid_x-1-5c"])))
@@ -154,14 +156,14 @@ def test_profiles_are_attached_in_the_hosts_spelling():
 
 
 def test_pins_give_each_server_a_gpu_of_its_own():
-    kin = Occupant("old", "grid_a100-1-5c")
+    present = Occupant("old", "grid_a100-1-5c")
     gpus = tuple(gpu_of("esx", i, "a100", "multiInstanceGpu", ()) for i in range(3))
-    gpus = (type(gpus[0])(gpus[0].host, gpus[0].pci_id, gpus[0].model, 40, gpus[0].mode, (kin,)), *gpus[1:])
+    gpus = (type(gpus[0])(gpus[0].host, gpus[0].pci_id, gpus[0].model, 40, gpus[0].mode, (present,)), *gpus[1:])
     site = GpuSite((GpuHost("esx", profiles=PROFILES, gpus=gpus),))
     servers = equal_servers(["a", "b", "c"], ["grid_a100-1-5c"])
-    plan = place(site, Request(servers, anti_affinity="gpu", pinned=True, apart_from=frozenset({"old"})))
+    plan = place(site, Request(servers, anti_affinity="gpu", pinned=True, same_fleet=frozenset({"old"})))
     assert [gpu for _, _, gpu in where(plan)] == ["0000:01:00.0", "0000:02:00.0"]
-    assert not place(site, Request(servers, anti_affinity="gpu", apart_from=frozenset({"old"}))).placements
+    assert not place(site, Request(servers, anti_affinity="gpu", same_fleet=frozenset({"old"}))).placements
 
 
 def test_the_same_question_has_the_same_answer():
@@ -183,7 +185,7 @@ def test_the_same_question_has_the_same_answer():
         ("performance", True, [1, 1, 1]),
         (None, False, [1, 1, 1]),
     ],
-    ids=["performance", "consolidation", "pinned", "not told"],
+    ids=["performance", "consolidation", "pinned", "not reported"],
 )
 def test_same_size_gpus_are_expected_as_the_host_assigns_them(assignment, pinned, gpus):
     """One 10c stands on the second GPU: the emptiest is next, or the fullest; a pin chooses for itself."""
@@ -196,19 +198,19 @@ def test_same_size_gpus_are_expected_as_the_host_assigns_them(assignment, pinned
 
 def test_the_vm_in_the_way_is_named():
     one, four = ("a100-1-5c", None), ("a100-4-20c", None)
-    asked = Request(equal_servers(["a"], ["grid_a100-7-40c"]))
-    assert place(a_site([(one,)]), asked).reasons[-1] == "without vm-0-0 on esx-0 a100-7-40c would fit there"
-    either = place(a_site([(one,)], [(one,)]), asked).reasons[-1]
+    request = Request(equal_servers(["a"], ["grid_a100-7-40c"]))
+    assert place(a_site([(one,)]), request).reasons[-1] == "without vm-0-0 on esx-0 a100-7-40c would fit there"
+    either = place(a_site([(one,)], [(one,)]), request).reasons[-1]
     assert either == "without vm-0-0 on esx-0 or vm-0-0 on esx-1 a100-7-40c would fit there"
-    many = place(a_site(*([(one,)] for _ in range(5))), asked).reasons[-1]
+    many = place(a_site(*([(one,)] for _ in range(5))), request).reasons[-1]
     assert many.startswith("without vm-0-0 on esx-0, vm-0-0 on esx-1, vm-0-0 on esx-2 and 2 more a100-7-40c")
     for held in [(one, one), (("a100-7-40c", None),)]:
-        assert not any("without" in reason for reason in place(a_site([held]), asked).reasons), held
+        assert not any("without" in reason for reason in place(a_site([held]), request).reasons), held
     three = Request(equal_servers(["a"], ["grid_a100-4-20c"]))
     assert place(a_site([(one, four)]), three).reasons[-1].startswith("a100-4-20c"), "a 4g for a 4g is no advice"
-    kin = Request(asked.servers, apart_from=frozenset({"vm-0-0"}))
-    assert not any("without" in reason for reason in place(a_site([(one,)]), kin).reasons), "nor the fleet's own"
-    closed = place(a_site([(one,)], maintenance=True), asked)
+    present = Request(request.servers, same_fleet=frozenset({"vm-0-0"}))
+    assert not any("without" in reason for reason in place(a_site([(one,)]), present).reasons), "nor the fleet's own"
+    closed = place(a_site([(one,)], maintenance=True), request)
     assert not any("without" in reason for reason in closed.reasons)
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from hypothesis import given
 from sites import PROFILES, examples, gpu_of, host_of, seeds
 
-from fleet.gpu.capacity.rooms import capacity
+from fleet.gpu.capacity.remaining import capacity
 from fleet.gpu.devices import DynamicDevice
 from fleet.gpu.placement.place import place
 from fleet.gpu.placement.request import Request, equal_servers
 from fleet.gpu.report.summary import summary, summary_json, summary_lines
-from fleet.gpu.site import Claim, GpuHost, GpuSite, Occupant, WholeCard
+from fleet.gpu.site import CardClaim, GpuHost, GpuSite, Occupant, WholeCard
 
 MIG, SAME = "multiInstanceGpu", "sameSize"
 
@@ -24,12 +24,12 @@ def summed(*hosts):
 @given(seeds)
 @examples(150)
 def test_the_sums_are_those_of_placement(rng):
-    """Of each profile alone, on random hosts of two clusters, some closed, some with a number told by vSphere 9."""
+    """Of each profile alone, on random hosts of two clusters, some closed, some with a number reported by vSphere 9."""
     hosts = []
     for number in range(4):
         host, _ = host_of(rng, f"esx-{number}", rng.randint(1, 3), modes=(MIG, SAME, "mixedSize"), cards=("a100", "a30"))
-        told = ((rng.choice(PROFILES), rng.randint(0, 3)),) if rng.random() < 0.3 else ()
-        hosts.append(replace(host, cluster=rng.choice("ab"), maintenance=rng.random() < 0.2, remaining=told))
+        reported = ((rng.choice(PROFILES), rng.randint(0, 3)),) if rng.random() < 0.3 else ()
+        hosts.append(replace(host, cluster=rng.choice("ab"), maintenance=rng.random() < 0.2, remaining=reported))
     clusters = summed(*hosts)
     assert sum(one.hosts for one in clusters) == len(hosts)
     for one in clusters:
@@ -57,16 +57,16 @@ def test_the_table_of_a_cluster():
     )
     assert summary_lines(found, ("grid_z9-1c",)) == [
         "cluster gpu: 3 hosts (1 closed), 4 GPUs (1 not offered), 5 GB stranded",
-        "  profile     certain  at best  GB stranded",
-        "  a100-1-5c         7        7            5",
-        "  a100-7-40c        1        1            5",
-        "  a100-10c          0        0            0",
+        "  profile     guaranteed  possible  GB stranded",
+        "  a100-1-5c            7         7            5",
+        "  a100-7-40c           1         1            5",
+        "  a100-10c             0         0            0",
         "",
         "hosts outside clusters: 1 host, 1 GPU, 0 GB stranded",
-        "  profile   certain  at best  GB stranded",
-        "  a100-10c        4        4            0",
+        "  profile   guaranteed  possible  GB stranded",
+        "  a100-10c           4         4            0",
         "",
-        "profiles that the catalogue does not know: grid_z9-1c",
+        "profiles that the catalogue does not have: grid_z9-1c",
     ]
     assert summary_json(found)["clusters"][0] == {
         "name": "gpu",
@@ -90,11 +90,11 @@ def test_whole_cards_are_counted():
     card = WholeCard("0000:3b:00.0", "A100", 0x10DE, 0x20F1)
     cards = (card, replace(card, pci_id="0000:3c:00.0", vm="theirs"), replace(card, pci_id="0000:3d:00.0"))
     network = WholeCard("0000:af:00.0", "ConnectX-7", 0x15B3, 0x1021, gpu=False)
-    open_ = GpuHost("esx-1", cluster="cards", cards=(*cards, network), claims=(Claim("somebody", device),))
+    open_ = GpuHost("esx-1", cluster="cards", cards=(*cards, network), claims=(CardClaim("theirs-too", device),))
     blind = GpuHost("esx-2", cluster="cards", cards=cards, cards_unknown="secret cannot be read")
     lines = summary_lines(summed(open_, blind, GpuHost("esx-3", cluster="cards", cards=cards, maintenance=True)))
     assert lines == ["cluster cards: 3 hosts (1 closed), 0 GPUs, 0 GB stranded, 1 of 9 whole cards free"]
 
 
 def test_nothing_to_sum():
-    assert summary_lines(summed(GpuHost("esx"))) == ["no host shows a GPU"]
+    assert summary_lines(summed(GpuHost("esx"))) == ["no host has a GPU that this account can see"]

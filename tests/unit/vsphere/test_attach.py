@@ -7,7 +7,7 @@ from pyVmomi import SoapAdapter
 from pyVmomi.VmomiSupport import GetServiceVersions
 
 from fleet.errors import SiteError
-from fleet.gpu.devices import DeviceGroup, DynamicDevice, FixedDevice, Present, Vgpu
+from fleet.gpu.devices import AttachedDevice, DeviceGroup, DynamicDevice, FixedDevice, Vgpu
 from fleet.vsphere.api import vim
 from fleet.vsphere.attach import HostDevices, attach_spec, present_devices
 from fleet.vsphere.clone import CloneRequest, TemplateFacts, clone_spec
@@ -66,7 +66,7 @@ def wire(spec):
 
 
 def test_a_template_that_has_a_vgpu_gets_what_it_lacks():
-    template = TemplateFacts("t", devices=(Present(TWO, (13000,)),))
+    template = TemplateFacts("t", devices=(AttachedDevice(TWO, (13000,)),))
     config = clone_spec(replace(REQUEST, gpu_profiles=(TWO.profile, TWO.profile)), template).config
     assert changes(config) == [("add", -100)]
     assert config.memoryReservationLockedToMax is True
@@ -74,7 +74,9 @@ def test_a_template_that_has_a_vgpu_gets_what_it_lacks():
 
 
 def test_what_a_template_has_too_many_goes():
-    template = TemplateFacts("t", devices=(Present(TWO, (13000,)), Present(FOUR, (13001,)), Present(CARD, (13002,))))
+    template = TemplateFacts(
+        "t", devices=(AttachedDevice(TWO, (13000,)), AttachedDevice(FOUR, (13001,)), AttachedDevice(CARD, (13002,)))
+    )
     config = clone_spec(replace(REQUEST, gpu_profiles=(TWO.profile,)), template).config
     assert changes(config) == [("remove", 13001)], "a card of the template's is left alone unless fleet.yml names devices"
     bare = clone_spec(replace(REQUEST, devices=()), template).config
@@ -135,24 +137,24 @@ def test_what_a_vm_has():
     card = Pci(key=13001, backing=Pci.DynamicBackingInfo(deviceName="", allowedDevice=[allowed], customLabel=CARD.label))
     disk = vim.vm.device.VirtualDisk(key=2000)
     found = present_devices([disk, *linked, card, vgpu(13000, TWO.profile)], vim.vm.VirtualDeviceGroups(deviceGroup=[group]))
-    assert found == (Present(TWO, (13000,)), Present(CARD, (13001,)), Present(PAIR, (13002, 13003), 7))
+    assert found == (AttachedDevice(TWO, (13000,)), AttachedDevice(CARD, (13001,)), AttachedDevice(PAIR, (13002, 13003), 7))
 
 
 def test_a_vm_that_is_there_is_given_one_more():
-    spec = attach_spec([TWO, TWO], [Present(TWO, (13000,))])
+    spec = attach_spec([TWO, TWO], [AttachedDevice(TWO, (13000,))])
     assert changes(spec) == [("add", -100)]
     assert spec.memoryReservationLockedToMax is True
     assert keys(spec)["pciPassthru.64bitMMIOSizeGB"] == "64"
-    assert attach_spec([TWO], [Present(TWO, (13000,))]) is None
+    assert attach_spec([TWO], [AttachedDevice(TWO, (13000,))]) is None
 
 
 def test_a_vm_that_is_there_is_given_another_profile():
-    spec = attach_spec([FOUR], [Present(TWO, (13000,))], pins=("0000:3c:00.0",))
+    spec = attach_spec([FOUR], [AttachedDevice(TWO, (13000,))], pins=("0000:3c:00.0",))
     assert changes(spec) == [("remove", 13000), ("add", -101)]
     assert keys(spec)["pciPassthru0.cfg.gpu-pci-id"] == "0000:3c:00.0"
 
 
 def test_a_group_goes_as_a_whole():
-    spec = attach_spec([], [Present(PAIR, (13000, 13001), 7)])
+    spec = attach_spec([], [AttachedDevice(PAIR, (13000, 13001), 7)])
     assert changes(spec) == [("remove", 13000), ("remove", 13001)]
     assert spec.memoryReservationLockedToMax is None

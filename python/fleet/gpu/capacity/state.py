@@ -1,13 +1,13 @@
-"""What may be true of one physical GPU, and what a power-on makes of it.
+"""The state of one physical GPU under uncertainty, and what one more vGPU makes of it.
 
-vCenter tells which VMs stand on a GPU, not where. A :class:`GpuState` therefore is the *set* of all arrangements that are
-consistent with them (*atoms*); a power-on moves the set to everything that the vGPU manager may have made of it. Two
-questions follow: does a profile fit in every atom (*surely*), or in some (*maybe*)?
+vCenter reports which VMs stand on a GPU, not where. A :class:`GpuState` therefore is the *set* of all arrangements that are
+consistent with them (a belief state); one more vGPU moves the set to everything that the vGPU manager may have made of it.
+Two questions follow: does a profile fit in every arrangement (*guaranteed*), or in some (*possible*)?
 
-Since taking an instance away from a valid arrangement leaves a valid one, the set depends only on which instances stand
-there, not on the order in which they came.
+Since taking an instance away from a valid arrangement leaves a valid one, the set depends only on the multiset of instances,
+not on the order in which they came.
 
-Atoms by mode (all of them small integers and tuples, so that sets of them are cheap):
+Arrangements by mode (small integers and tuples, so that sets of them are cheap):
     mig: a bit mask of taken memory slices, with ``MEDIA`` set when the media extension is taken.
     same: (size in GB to which the GPU is locked or 0, number of vGPUs).
     mixed: (GB taken, number of vGPUs, per-profile counts).
@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from fleet.gpu.catalogue.cards import MAX_VGPUS_PER_GPU
-from fleet.gpu.catalogue.geometry import free_masks
-from fleet.gpu.catalogue.profiles import MIG, TIME_SLICED, card, table
+from fleet.gpu.catalogue.gpu_models import MAX_VGPUS_PER_GPU
+from fleet.gpu.catalogue.mig_geometry import free_masks
+from fleet.gpu.catalogue.profiles import MIG, TIME_SLICED, gpu_model, profile_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,168 +37,191 @@ _CACHE = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class GpuState:
-    """Every arrangement that a GPU may be in.
+    """Every arrangement in which a GPU may be.
 
     Attributes:
-        tokens: the cards it may be, alike in all that counts here.
+        tokens: the GPU models it may be, alike in everything that counts here.
         mode: ``mig``, ``same`` or ``mixed``.
-        atoms: the arrangements.
-        other: for an empty GPU: the mode into which it may also go with its first vGPU, without certainty; empty: none.
-        sure_mode: False when not even ``mode`` is certain (empty, and vCenter does not tell the mode).
+        arrangements: the arrangements; see the module's docstring for their form.
+        other_mode: for an empty GPU: the mode into which its first vGPU may switch it, without guarantee; empty: none.
+        mode_known: False when not even ``mode`` is certain (empty, and vCenter does not report the mode).
     """
 
     tokens: tuple[str, ...]
     mode: str
-    atoms: frozenset[Any]
-    other: str = ""
-    sure_mode: bool = True
+    arrangements: frozenset[Any]
+    other_mode: str = ""
+    mode_known: bool = True
 
     @property
     def token(self) -> str:
-        """The card whose numbers hold for all of ``tokens``."""
+        """The model whose numbers hold for all of ``tokens``."""
         return self.tokens[0]
 
 
-def empty_state(tokens: tuple[str, ...], mode: str, *, other: str = "", sure_mode: bool = True) -> GpuState:
-    """A GPU on which nothing stands."""
-    return GpuState(tokens, mode, frozenset({_EMPTY[mode]}), other, sure_mode)
+def empty_state(tokens: tuple[str, ...], mode: str, *, other_mode: str = "", mode_known: bool = True) -> GpuState:
+    """The state of a GPU on which nothing stands."""
+    return GpuState(tokens, mode, frozenset({_EMPTY[mode]}), other_mode, mode_known)
 
 
 def is_empty(state: GpuState) -> bool:
     """Whether nothing stands on it in any arrangement."""
-    return state.atoms == frozenset({_EMPTY[state.mode]})
+    return state.arrangements == frozenset({_EMPTY[state.mode]})
 
 
-def _mig(token: str, atom: int, profile: Profile) -> list[Any]:
-    if profile.media and atom & MEDIA:
+def _mig(token: str, arrangement: int, profile: Profile) -> list[Any]:
+    if profile.media and arrangement & MEDIA:
         return []
-    flag = MEDIA if profile.media else 0
-    return [atom | mask | flag for mask in free_masks(card(token).slices, profile.shape, atom & ~MEDIA)]
+    media = MEDIA if profile.media else 0
+    masks = free_masks(gpu_model(token).slices, profile.instance, arrangement & ~MEDIA)
+    return [arrangement | mask | media for mask in masks]
 
 
-def _same(_token: str, atom: tuple[int, int], profile: Profile) -> list[Any]:
-    size, count = atom
+def _same(_token: str, arrangement: tuple[int, int], profile: Profile) -> list[Any]:
+    size, count = arrangement
     if size not in (0, profile.memory_gb) or count >= profile.max_per_gpu:
         return []
     return [(profile.memory_gb, count + 1)]
 
 
-def _mixed(token: str, atom: tuple[int, int, tuple[tuple[str, int], ...]], profile: Profile) -> list[Any]:
-    used, count, each = atom
-    own = dict(each)
-    mine = own.get(profile.stem, 0) + 1
-    if used + profile.memory_gb > card(token).memory_gb or count >= MAX_VGPUS_PER_GPU or mine > profile.max_per_gpu:
+def _mixed(token: str, arrangement: tuple[int, int, tuple[tuple[str, int], ...]], profile: Profile) -> list[Any]:
+    used_gb, count, counts = arrangement
+    by_profile = dict(counts)
+    own = by_profile.get(profile.stem, 0) + 1
+    full = used_gb + profile.memory_gb > gpu_model(token).memory_gb or count >= MAX_VGPUS_PER_GPU
+    if full or own > profile.max_per_gpu:
         return []
-    own[profile.stem] = mine
-    return [(used + profile.memory_gb, count + 1, tuple(sorted(own.items())))]
+    by_profile[profile.stem] = own
+    return [(used_gb + profile.memory_gb, count + 1, tuple(sorted(by_profile.items())))]
 
 
-_STEPS: dict[str, Callable[[str, Any, Profile], list[Any]]] = {MIG: _mig, SAME: _same, MIXED: _mixed}
+#: By mode: every arrangement that one more vGPU may make of an arrangement.
+_SUCCESSORS: dict[str, Callable[[str, Any, Profile], list[Any]]] = {MIG: _mig, SAME: _same, MIXED: _mixed}
 
 
 @lru_cache(maxsize=_CACHE)
-def after(state: GpuState, stem: str) -> GpuState | None:
-    """The state once one more vGPU of a profile stands there, wherever it went; None when it cannot.
+def add_vgpu(state: GpuState, stem: str) -> GpuState | None:
+    """The state after one more vGPU, wherever it may have gone; None when it fits in no arrangement.
 
     Args:
         state: the GPU before.
-        stem: a profile.
+        stem: the vGPU's profile.
     """
-    profile = table()[stem]
+    profile = profile_table()[stem]
     if profile.token not in state.tokens:
         return None
-    for mode in (state.mode, state.other):
+    for mode in (state.mode, state.other_mode):
         if mode and _BACKING[mode] == profile.backing:
-            atoms = state.atoms if mode == state.mode else frozenset({_EMPTY[mode]})
-            step = _STEPS[mode]
-            found = frozenset(new for atom in atoms for new in step(state.token, atom, profile))
+            before = state.arrangements if mode == state.mode else frozenset({_EMPTY[mode]})
+            successors = _SUCCESSORS[mode]
+            found = frozenset(new for arrangement in before for new in successors(state.token, arrangement, profile))
             return GpuState(state.tokens, mode, found) if found else None
     return None
 
 
-def after_at(state: GpuState, stem: str, start: int) -> GpuState | None:
-    """The state once a GPU instance stands at a known start; None when that contradicts what stands there."""
-    shape = table()[stem].geometry()
-    if shape is None:
-        return after(state, stem)  # time-sliced: a start says nothing
-    if state.mode != MIG or start not in shape.starts or table()[stem].token not in state.tokens:
+def add_vgpu_at(state: GpuState, stem: str, start: int) -> GpuState | None:
+    """The state after one more vGPU at a known start (in memory slices); None when that contradicts what stands there.
+
+    A time-sliced vGPU has no start: it counts as in :func:`add_vgpu`.
+    """
+    profile = profile_table()[stem]
+    instance = profile.instance_profile()
+    if instance is None:
+        return add_vgpu(state, stem)
+    if state.mode != MIG or start not in instance.starts or profile.token not in state.tokens:
         return None
-    mask, flag = ((1 << shape.size) - 1) << start, MEDIA if table()[stem].media else 0
-    found = frozenset(atom | mask | flag for atom in state.atoms if not atom & (mask | flag))
-    return replace(state, atoms=found) if found else None
+    taken = instance.mask(start) | (MEDIA if profile.media else 0)
+    found = frozenset(arrangement | taken for arrangement in state.arrangements if not arrangement & taken)
+    return replace(state, arrangements=found) if found else None
 
 
 @lru_cache(maxsize=_CACHE)
-def surely(state: GpuState, stem: str) -> bool:
+def is_guaranteed(state: GpuState, stem: str) -> bool:
     """Whether one more vGPU of a profile fits in every arrangement.
 
-    In mixed-size mode nobody publishes the positions, so only an empty GPU takes one for sure.
+    In mixed-size mode the positions are not public, so only an empty GPU is guaranteed to take one.
     """
-    profile = table()[stem]
-    if profile.token not in state.tokens or not state.sure_mode or _BACKING[state.mode] != profile.backing:
+    profile = profile_table()[stem]
+    if profile.token not in state.tokens or not state.mode_known or _BACKING[state.mode] != profile.backing:
         return False
     if state.mode == MIXED:
-        return is_empty(state) and after(state, stem) is not None
-    step = _STEPS[state.mode]
-    return all(step(state.token, atom, profile) for atom in state.atoms)
+        return is_empty(state) and add_vgpu(state, stem) is not None
+    successors = _SUCCESSORS[state.mode]
+    return all(successors(state.token, arrangement, profile) for arrangement in state.arrangements)
+
+
+def add_guaranteed(state: GpuState, stem: str) -> GpuState | None:
+    """The state after one more vGPU of a profile; None when it is not guaranteed to fit."""
+    return add_vgpu(state, stem) if is_guaranteed(state, stem) else None
 
 
 @lru_cache(maxsize=_CACHE)
-def guaranteed(state: GpuState, stem: str) -> int:
-    """How many more of a profile fit one after the other, wherever each of them goes."""
-    count, now = 0, state
-    while surely(now, stem):
-        following = after(now, stem)
-        if following is None:
-            break
-        count, now = count + 1, following
-    return count
-
-
-@lru_cache(maxsize=_CACHE)
-def possible(state: GpuState, stem: str) -> int:
-    """How many more of a profile fit in the luckiest arrangement."""
-    count, now = 0, after(state, stem)
+def guaranteed_count(state: GpuState, stem: str) -> int:
+    """How many more vGPUs of a profile fit one after the other, wherever the manager puts each of them. Exact."""
+    count, now = 0, add_guaranteed(state, stem)
     while now is not None:
-        count, now = count + 1, after(now, stem)
+        count, now = count + 1, add_guaranteed(now, stem)
     return count
 
 
 @lru_cache(maxsize=_CACHE)
-def fill(state: GpuState) -> int:
-    """The most memory slices that a certain sequence of further GPU instances takes (mode ``mig`` only)."""
-    best = 0
-    for profile in card(state.token).profiles:
-        if profile.backing == MIG and not profile.media and surely(state, profile.stem):
-            following = after(state, profile.stem)
-            shape = profile.geometry()
-            if following is not None and shape is not None:
-                best = max(best, shape.size + fill(following))
-    return best
+def possible_count(state: GpuState, stem: str) -> int:
+    """How many more vGPUs of a profile fit in the best arrangement. Exact."""
+    count, now = 0, add_vgpu(state, stem)
+    while now is not None:
+        count, now = count + 1, add_vgpu(now, stem)
+    return count
 
 
-def slices_taken(state: GpuState) -> int:
-    """How many memory slices are taken on a GPU in MIG mode (the most, where that is not certain)."""
-    masks: list[int] = [atom & ~MEDIA for atom in state.atoms]
+def taken_slices(state: GpuState) -> int:
+    """How many memory slices are taken on a GPU in MIG mode; the most, where that differs between arrangements."""
+    masks: list[int] = [arrangement & ~MEDIA for arrangement in state.arrangements]
     return max(mask.bit_count() for mask in masks)
 
 
 @lru_cache(maxsize=_CACHE)
-def stranded(state: GpuState) -> int:
-    """Free memory that nothing further is certain to use, in eighths of a GB.
+def usable_slices(state: GpuState) -> int:
+    """The most memory slices that a guaranteed sequence of further GPU instances takes, in MIG mode. Exact, by recursion."""
+    best = 0
+    for profile in gpu_model(state.token).profiles:
+        instance = profile.instance_profile()
+        if instance is not None and not profile.media and (following := add_guaranteed(state, profile.stem)):
+            best = max(best, instance.size + usable_slices(following))
+    return best
 
-    MIG: free slices less the most that a certain sequence of instances still takes. Same-size: what is left over when the
-    lock's maximum is reached. Mixed-size: everything free beside the first vGPU. An empty GPU strands nothing.
+
+@lru_cache(maxsize=_CACHE)
+def stranded(state: GpuState) -> int:
+    """Stranded memory: free, and no further vGPU is guaranteed to use it. In eighths of a GB, so that slices are integers.
+
+    MIG: free slices less the usable ones. Same-size: what is left over when the lock's maximum is reached. Mixed-size:
+    everything free beside the first vGPU. An empty GPU strands nothing.
     """
     if is_empty(state):
         return 0
-    one = card(state.token)
+    model = gpu_model(state.token)
     if state.mode == MIG:
-        free = one.slices - slices_taken(state)
-        return max(0, free - fill(state)) * one.memory_gb * 8 // one.slices
+        free = model.slices - taken_slices(state)
+        return max(0, free - usable_slices(state)) * model.memory_gb * 8 // model.slices
     if state.mode == SAME:
-        size: int = max(size for size, _ in state.atoms)
-        most = max((p.max_per_gpu for p in one.profiles if p.backing == TIME_SLICED and p.memory_gb == size), default=0)
-        return (one.memory_gb - size * most) * 8
-    used: int = max(used for used, _, _ in state.atoms)
-    return (one.memory_gb - used) * 8
+        size = locked_size(state)
+        return (model.memory_gb - size * max_of_size(state, size)) * 8
+    return (model.memory_gb - taken_gb(state)) * 8
+
+
+def locked_size(state: GpuState) -> int:
+    """The size of vGPU in GB to which a same-size GPU is locked; 0 when it is empty."""
+    sizes: set[int] = {size for size, _ in state.arrangements}
+    return max(sizes)
+
+
+def max_of_size(state: GpuState, size_gb: int) -> int:
+    """How many time-sliced vGPUs of one size a same-size GPU takes; 0 for a size that its model does not have."""
+    profiles = gpu_model(state.token).profiles
+    return max((p.max_per_gpu for p in profiles if p.backing == TIME_SLICED and p.memory_gb == size_gb), default=0)
+
+
+def taken_gb(state: GpuState) -> int:
+    """The memory in GB that is taken on a mixed-size GPU; the most, where that differs between arrangements."""
+    used: set[int] = {used_gb for used_gb, _, _ in state.arrangements}
+    return max(used)

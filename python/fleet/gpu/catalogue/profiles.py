@@ -1,8 +1,9 @@
-"""Profiles by the names that hosts print.
+"""vGPU profiles and GPU models by the names that hosts print.
 
-A name is never made here, only read: ESXi prefixes it with ``grid_`` or ``nvidia_`` depending on the driver, in lower case,
-while NVIDIA's own tables print it without prefix and in capitals. Two names mean the same profile when they agree without
-prefix and case. A name that the table does not have is kept as it is and reported; nothing is concluded from its digits.
+A profile's name is only read here, never composed: ESXi prefixes it with ``grid_`` or ``nvidia_`` depending on the driver, in
+lower case, while NVIDIA's own tables print it without prefix and in capitals. Two names mean the same profile when they agree
+without prefix and case; what is left of the name then is its *stem*. A name that the table does not have is kept as it is and
+reported; nothing is concluded from its digits.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from fleet.gpu.catalogue.cards import ROWS
-from fleet.gpu.catalogue.geometry import DOUBLE, SHAPES
+from fleet.gpu.catalogue.gpu_models import ROWS
+from fleet.gpu.catalogue.mig_geometry import DOUBLE, INSTANCE_PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fleet.gpu.catalogue.cards import Row
-    from fleet.gpu.catalogue.geometry import Shape
+    from fleet.gpu.catalogue.gpu_models import Row
+    from fleet.gpu.catalogue.mig_geometry import InstanceProfile
 
 MIG = "mig"
 TIME_SLICED = "timeSliced"
-MIG_TIME_SLICED = "migTimeSliced"  # several vGPUs in one GPU instance: positions are nobody's public knowledge
+MIG_TIME_SLICED = "migTimeSliced"  # several vGPUs in one GPU instance: their positions are not public
 
 _PREFIX = re.compile(r"^(?:grid|nvidia)_", re.IGNORECASE)
 _TYPE = re.compile(r"^(?:(?P<compute>\d)-)?(?P<memory>\d+)C(?P<media>ME)?:(?P<most>\d+)$")
@@ -38,14 +39,14 @@ class Profile:
 
     Attributes:
         stem: its name without prefix, in lower case: ``a100-2-10c``.
-        token: the card's token: ``A100``.
+        token: the GPU model's token: ``A100``.
         backing: ``mig``, ``timeSliced`` or ``migTimeSliced``.
         memory_gb: frame buffer in GB.
         max_per_gpu: how many of it one physical GPU takes when it holds nothing else.
-        shape: name of its GPU instance's shape (``2g``); empty for time-sliced profiles.
+        instance: the name of its GPU instance profile (``2g``); empty for time-sliced profiles.
         media: whether it carries the media extension, which a GPU has once.
-        max_per_vm: how many of it one VM may hold, where vCenter told; else None.
-        doubt: why vCenter and the table disagree; empty where they do not.
+        max_per_vm: how many of it one VM may hold, where vCenter reports it; else None.
+        conflict: in what vCenter and the table disagree; empty where they agree.
     """
 
     stem: str
@@ -53,36 +54,47 @@ class Profile:
     backing: str
     memory_gb: int
     max_per_gpu: int
-    shape: str = ""
+    instance: str = ""
     media: bool = False
     max_per_vm: int | None = None
-    doubt: str = ""
+    conflict: str = ""
 
     @property
-    def weight(self) -> tuple[int, int, int, str]:
-        """Sort key of "largest first": memory slices, then the choosier of two equals, then the name.
+    def size_order(self) -> tuple[int, int, int, str]:
+        """Sort key of "largest first": frame buffer, then the fewest starts, then the media extension, then the name.
 
-        A 4g has one start and a 3g two, a 2g three and a double-memory 1g four: the choosier goes first.
+        Of two profiles of one size the most constrained goes first: a 4g has one start and a 3g two, a 2g three and a
+        double-memory 1g four.
         """
-        shape = self.geometry()
-        starts = len(shape.starts) if shape else 0
+        instance = self.instance_profile()
+        starts = len(instance.starts) if instance else 0
         return (-self.memory_gb, starts, -int(self.media), self.stem)
 
-    def geometry(self) -> Shape | None:
-        """The shape of its GPU instance; None for time-sliced profiles."""
-        return SHAPES[card(self.token).slices][self.shape] if self.shape else None
+    def instance_profile(self) -> InstanceProfile | None:
+        """Its GPU instance profile; None for time-sliced profiles."""
+        return INSTANCE_PROFILES[gpu_model(self.token).slices][self.instance] if self.instance else None
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """One kind of physical GPU: its token, size and profiles."""
+class GpuModel:
+    """One model of physical GPU.
+
+    Attributes:
+        token: with what its profiles' names begin: ``A100D``.
+        marketing_name: ``A100``, upper case, as GPU names that hosts print contain it.
+        form_factor: ``pcie``, ``sxm``, or empty.
+        memory_gb: nominal frame buffer in GB.
+        slices: memory slices in MIG mode; 0 without MIG.
+        switches_mode: whether the manager may switch an empty one between MIG and time-slicing by itself.
+        profiles: its vGPU profiles.
+    """
 
     token: str
-    word: str
-    form: str
+    marketing_name: str
+    form_factor: str
     memory_gb: int
     slices: int
-    switches: bool
+    switches_mode: bool
     profiles: tuple[Profile, ...]
 
 
@@ -92,10 +104,10 @@ def stem_of(name: str) -> str:
 
 
 def _profiles(row: Row, token: str) -> Iterable[Profile]:
-    for column, backing in ((row.mig, MIG), (row.shared, TIME_SLICED), (row.mig_shared, MIG_TIME_SLICED)):
+    for column, backing in ((row.mig, MIG), (row.time_sliced, TIME_SLICED), (row.mig_time_sliced, MIG_TIME_SLICED)):
         for text in column.split():
             if not (match := _TYPE.match(text)):
-                raise ValueError(f"cards.py: {text!r} of {token} is not a type like 1-5C:7 or 4C:10")
+                raise ValueError(f"gpu_models.py: {text!r} of {token} is not a type like 1-5C:7 or 4C:10")
             memory, compute = int(match["memory"]), match["compute"] or ""
             double = compute == "1" and memory * row.slices * 2 >= row.memory_gb * 3
             yield Profile(
@@ -104,73 +116,80 @@ def _profiles(row: Row, token: str) -> Iterable[Profile]:
                 backing=backing,
                 memory_gb=memory,
                 max_per_gpu=int(match["most"]),
-                shape=(DOUBLE if double else f"{compute}g") if backing == MIG else "",
+                instance=(DOUBLE if double else f"{compute}g") if backing == MIG else "",
                 media=bool(match["media"]),
             )
 
 
 @cache
-def cards() -> dict[str, Card]:
-    """Every card of the table by its token, in the table's order."""
-    found: dict[str, Card] = {}
+def gpu_models() -> dict[str, GpuModel]:
+    """Every GPU model of the table by its token, in the table's order."""
+    found: dict[str, GpuModel] = {}
     for row in ROWS:
         for entry in row.tokens.split():
-            token, _, model = entry.partition("=")
-            word, _, form = model.partition("/")
-            found[token] = Card(token, word, form, row.memory_gb, row.slices, row.switches, tuple(_profiles(row, token)))
+            token, _, board = entry.partition("=")
+            name, _, form = board.partition("/")
+            profiles = tuple(_profiles(row, token))
+            found[token] = GpuModel(token, name.upper(), form, row.memory_gb, row.slices, row.switches_mode, profiles)
     return found
 
 
-def card(token: str) -> Card:
-    """The card of a token.
+def gpu_model(token: str) -> GpuModel:
+    """The GPU model of a token.
 
     Raises:
         KeyError: the table has no such token.
     """
-    return cards()[token]
+    return gpu_models()[token]
 
 
 @cache
-def table() -> dict[str, Profile]:
+def profile_table() -> dict[str, Profile]:
     """Every profile of the table by its stem."""
-    return {profile.stem: profile for one in cards().values() for profile in one.profiles}
+    return {profile.stem: profile for model in gpu_models().values() for profile in model.profiles}
 
 
 @cache
-def tokens_of_model(model: str, memory_gb: float | None) -> tuple[str, ...]:
-    """The tokens of the cards that a GPU may be, by its reported name and memory (GiB).
+def tokens_of_gpu(name: str, memory_gb: float | None) -> tuple[str, ...]:
+    """The tokens of the models that a GPU may be.
 
-    Several when the name leaves the form factor open (their profiles are alike), none when the table does not know it.
+    Args:
+        name: its name as vCenter reports it (``deviceName``).
+        memory_gb: its frame buffer in GiB as reported; None: not reported.
+
+    Returns:
+        Several when the name leaves the form factor open (their profiles are alike), none when the table does not know it.
     """
-    name = _SEPARATORS.sub("-", model.strip().upper())
+    name = _SEPARATORS.sub("-", name.strip().upper())
     while (shorter := _VENDOR.sub("", name)) != name:
         name = shorter
+    found = [model for model in gpu_models().values() if _is_model(model, name) and memory_matches(memory_gb, model.memory_gb)]
+    longest = max((len(model.marketing_name) for model in found), default=0)
+    return tuple(model.token for model in found if len(model.marketing_name) == longest or name == model.token.upper())
+
+
+def _is_model(model: GpuModel, name: str) -> bool:
+    """Whether a GPU's name, without its vendor and in capitals, can be that of a model: its token, or marketing name and form."""
     sxm, pcie = "SXM" in name or "HBM3" in name, "PCIE" in name or "NVL" in name
-    found = []
-    for one in cards().values():
-        by_word = re.match(rf"{re.escape(one.word.upper())}(?:-|$)", name) is not None
-        wrong_form = (one.form == "pcie" and sxm and not pcie) or (one.form == "sxm" and pcie)
-        if (name != one.token.upper() and (not by_word or wrong_form)) or not near(memory_gb, one.memory_gb):
-            continue
-        found.append(one)
-    longest = max((len(one.word) for one in found), default=0)
-    return tuple(one.token for one in found if len(one.word) == longest or name == one.token.upper())
+    other_form = (model.form_factor == "pcie" and sxm and not pcie) or (model.form_factor == "sxm" and pcie)
+    named = re.match(rf"{re.escape(model.marketing_name)}(?:-|$)", name) is not None
+    return name == model.token.upper() or (named and not other_form)
 
 
-def near(memory_gb: float | None, nominal: int) -> bool:
-    """Whether a reported frame buffer (GiB; None: not told) can be that of a card of ``nominal`` GB."""
-    return memory_gb is None or nominal * _LEAST_OF_NOMINAL <= memory_gb <= nominal * _MOST_OF_NOMINAL
+def memory_matches(memory_gb: float | None, nominal_gb: int) -> bool:
+    """Whether a reported frame buffer (GiB; None: not reported) can be that of a GPU or profile of ``nominal_gb``."""
+    return memory_gb is None or nominal_gb * _LEAST_OF_NOMINAL <= memory_gb <= nominal_gb * _MOST_OF_NOMINAL
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileFact:
-    """What vCenter itself says of a profile; it beats the catalogue.
+    """What vCenter itself reports of a profile; it takes precedence over the table.
 
     Attributes:
         name: the profile's name.
-        sharing: ``vgpuProfileInfo.profileSharing``: timeSliced or mig; None when not told (before 7.0.3).
-        max_per_vm: ``VmiopBackingOption.maxInstances``; None when not asked.
-        memory_gb: ``vgpuProfileInfo.fbSizeInGib``; None when not told.
+        sharing: ``vgpuProfileInfo.profileSharing``: timeSliced or mig; None when not reported (before 7.0.3).
+        max_per_vm: ``VmiopBackingOption.maxInstances``; None when not read.
+        memory_gb: ``vgpuProfileInfo.fbSizeInGib``; None when not reported.
     """
 
     name: str
@@ -180,10 +199,10 @@ class ProfileFact:
 
 
 class Catalogue:
-    """The table with vCenter's own word on top."""
+    """The table of profiles, with what vCenter reports of them."""
 
     def __init__(self, facts: Iterable[ProfileFact] = ()) -> None:
-        """Take over what vCenter says of profiles (``facts``): its sharing, its limit per VM, its frame buffer."""
+        """Apply what vCenter reports of profiles (``facts``): sharing, limit per VM, frame buffer."""
         self._facts = {stem_of(fact.name): fact for fact in facts}
         self._found: dict[str, Profile | None] = {}
 
@@ -194,15 +213,15 @@ class Catalogue:
         return self._found[name]
 
     def _look_up(self, stem: str) -> Profile | None:
-        profile, fact = table().get(stem), self._facts.get(stem)
+        profile, fact = profile_table().get(stem), self._facts.get(stem)
         if profile is None or fact is None:
             return profile
-        doubt = ""
+        conflict = ""
         if fact.sharing is not None and profile.backing not in (MIG_TIME_SLICED, fact.sharing):
-            doubt = f"vCenter calls {stem} {fact.sharing}, the catalogue {profile.backing}"
-        elif fact.memory_gb is not None and not near(fact.memory_gb, profile.memory_gb):
-            doubt = f"vCenter gives {stem} {fact.memory_gb:g} GB, the catalogue {profile.memory_gb} GB"
-        return replace(profile, max_per_vm=fact.max_per_vm, doubt=doubt)
+            conflict = f"vCenter calls {stem} {fact.sharing}, the catalogue {profile.backing}"
+        elif fact.memory_gb is not None and not memory_matches(fact.memory_gb, profile.memory_gb):
+            conflict = f"vCenter gives {stem} {fact.memory_gb:g} GB, the catalogue {profile.memory_gb} GB"
+        return replace(profile, max_per_vm=fact.max_per_vm, conflict=conflict)
 
     def unknown(self, names: Iterable[str]) -> tuple[str, ...]:
         """The names that the table does not have, each once, in their own spelling and order."""

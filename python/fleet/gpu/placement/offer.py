@@ -1,136 +1,140 @@
-"""What each host offers to a request, and why it offers nothing."""
+"""What each host offers to a request, and why it does not offer more."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import product
 from typing import TYPE_CHECKING
 
 from fleet.gpu.capacity import device_groups, passthrough
-from fleet.gpu.capacity.rooms import Why, host_views, why_blocked
-from fleet.gpu.capacity.state import after
+from fleet.gpu.capacity.obstacles import Obstacle, host_obstacle
+from fleet.gpu.capacity.reservations import host_views
+from fleet.gpu.capacity.state import add_vgpu
 from fleet.gpu.catalogue.profiles import Catalogue, stem_of
-from fleet.gpu.devices import places
-from fleet.gpu.placement.anti_affinity import apart
-from fleet.gpu.placement.request import as_kinds
-from fleet.gpu.placement.worst_case import Bag, Batches, Kinds, batches
+from fleet.gpu.devices import pci_device_count
+from fleet.gpu.placement.anti_affinity import batches_apart
+from fleet.gpu.placement.batches import Batches, batches
+from fleet.gpu.placement.demand import demand_of
+from fleet.gpu.placement.multisets import all_within, nothing
 
 if TYPE_CHECKING:
+    from fleet.gpu.capacity.device_groups import GroupCapacity
     from fleet.gpu.capacity.state import GpuState
     from fleet.gpu.capacity.view import GpuView
-    from fleet.gpu.placement.request import Kind, Request
+    from fleet.gpu.placement.demand import Demand, ServerClass
+    from fleet.gpu.placement.multisets import Multiset
+    from fleet.gpu.placement.request import Request
     from fleet.gpu.site import GpuHost
 
-ENOUGH = 4096  # more servers than one host could ever take: "as many as fit"
-_NO_WHYS: tuple[Why, ...] = ()
+UNLIMITED = 4096  # more servers than one host could ever take: "as many as fit"
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One host's part in a request.
+    """What one host has for a request.
 
     Attributes:
         host: the host.
-        views: its GPUs that take part.
-        kinds: the request's kinds with what this host could be asked for at most.
-        batches: the bags of servers it takes, in the order of the request's kinds.
-        elsewhere: whether a GPU of it that cannot be read may take a vGPU.
-        kin: how many servers of the same fleet stand there already.
-        whys: what keeps it from offering anything, or more.
+        views: its GPUs that may take a requested vGPU.
+        demand: the request's classes, with the most servers of each that this host may be asked for.
+        batches: the batches of servers that it takes.
+        unknown_gpu: whether it has a GPU that cannot be read and may take a vGPU.
+        same_fleet: how many servers of the same fleet stand there already.
+        obstacles: why it takes nothing, or not more.
         spelling: the profiles' names as this host prints them, by stem.
-        every: the states of all its GPUs that can be read, also of those that take no part; none when the host is closed.
-        apart: the GPUs that take part and hold no kin, as places in ``views``.
-        seen: all its GPUs as they were read.
+        all_states: the states of all its GPUs that can be read; none when the host takes nothing of this request.
+        exclusive: the GPUs that hold no server of the same fleet, as indices of ``views``.
+        all_views: all its GPUs.
     """
 
     host: GpuHost
     views: tuple[GpuView, ...]
-    kinds: Kinds
+    demand: Demand
     batches: Batches
-    elsewhere: bool
-    kin: int
-    whys: tuple[Why, ...]
+    unknown_gpu: bool
+    same_fleet: int
+    obstacles: tuple[Obstacle, ...]
     spelling: dict[str, str]
-    every: tuple[GpuState, ...]
-    apart: tuple[int, ...]
-    seen: tuple[GpuView, ...]
+    all_states: tuple[GpuState, ...]
+    exclusive: tuple[int, ...]
+    all_views: tuple[GpuView, ...]
 
     @property
     def states(self) -> tuple[GpuState, ...]:
-        """The states of the GPUs that take part."""
-        return tuple(view.state for view in self.views if view.state)
+        """The states of ``views``."""
+        return _states(self.views)
 
-    def takers(self, stem: str) -> tuple[str, ...]:
-        """The GPUs on which the host's manager may put a vGPU of a profile, also those that cannot be read."""
+    def gpus_for(self, stem: str) -> tuple[str, ...]:
+        """The addresses of the GPUs on which the manager may put a vGPU of a profile, also of those that cannot be read."""
         return tuple(
             view.gpu.pci_id
-            for view in self.seen
-            if (after(view.state, stem) is not None if view.state else view.gpu.mode != "none")
+            for view in self.all_views
+            if (add_vgpu(view.state, stem) is not None if view.state else view.gpu.mode != "none")
         )
 
 
-def offer_of(host: GpuHost, request: Request, kinds: tuple[Kind, ...], catalogue: Catalogue, demand: Bag) -> Offer:
-    """What one host offers.
+def offer_of(host: GpuHost, request: Request, classes: tuple[ServerClass, ...], catalogue: Catalogue, limits: Multiset) -> Offer:
+    """What one host offers to a request.
 
     Args:
         host: the host.
         request: the whole request.
-        kinds: its kinds.
+        classes: its classes of servers.
         catalogue: the profiles.
-        demand: how many servers of each kind are of interest.
+        limits: how many servers of each class are of interest.
     """
-    views, _ = host_views(host, catalogue, reservations=request.reservations)
+    all_views, _ = host_views(host, catalogue, reservations=request.reservations)
     spelling = _spelling(host.profiles)
-    asked, refusals = _asked(host, kinds, spelling, demand)
-    stems = tuple(dict.fromkeys(stem for kind in kinds for stem in kind.stems))
-    usable = tuple(view for view in views if view.state and _any_fits(view.state, stems))
-    tokens = {profile.token for kind in kinds for profile in kind.profiles}
-    elsewhere = any(view.state is None and (not view.tokens or tokens & set(view.tokens)) for view in views)
-    kin = _kin(views, request) | {card.vm for card in host.cards if card.vm in request.apart_from}
-    whys = _closed(host, request)
-    taken, limits = _none(len(kinds)), _NO_WHYS
-    if not whys and (usable or not stems) and any(asked):
-        if stems:
-            taken = _taken(usable, as_kinds(kinds, asked), request, elsewhere=elsewhere)
-        else:
-            taken = _by_cards_alone(host, kinds, asked)
-        taken, limits = _limited(host, kinds, taken, request, most=0 if kin else 1)
-    if not whys and any(kind.devices for kind in kinds):
-        names = dict.fromkeys(group.name for kind in kinds for group in device_groups.groups_of(kind.devices))
-        rooms = tuple(device_groups.group_room(host, views, name, catalogue) for name in names)
-        taken, short = _served(host, kinds, taken, request, rooms)
-        limits = (*limits, short)
-    return Offer(
+    obstacles = [_class_obstacle(host, one, spelling) for one in classes]
+    demand = demand_of(classes, tuple(0 if why else limit for why, limit in zip(obstacles, limits, strict=True)))
+    stems = tuple(dict.fromkeys(stem for one in classes for stem in one.stems))
+    views = tuple(view for view in all_views if view.state and _any_fits(view.state, stems))
+    tokens = {profile.token for one in classes for profile in one.profiles}
+    present = _same_fleet(all_views, request) | {card.vm for card in host.cards if card.vm in request.same_fleet}
+    closed = _closed(host, request)
+    draft = Offer(
         host=host,
-        views=usable,
-        kinds=as_kinds(kinds, asked),
-        batches=taken,
-        elsewhere=elsewhere,
-        kin=len(kin),
-        whys=(*whys, *refusals, *limits),
+        views=views,
+        demand=demand,
+        batches=_no_batches(len(classes)),
+        unknown_gpu=any(view.state is None and (not view.tokens or tokens & set(view.tokens)) for view in all_views),
+        same_fleet=len(present),
+        obstacles=(*closed, *(why for why in obstacles if why)),
         spelling=spelling,
-        every=() if whys else tuple(view.state for view in views if view.state),
-        apart=tuple(index for index, view in enumerate(usable) if not _kin((view,), request)),
-        seen=views,
+        all_states=() if closed else _states(all_views),
+        exclusive=tuple(index for index, view in enumerate(views) if not _same_fleet((view,), request)),
+        all_views=all_views,
     )
+    return draft if closed else _with_batches(draft, request, classes, catalogue)
 
 
-def _limited(
-    host: GpuHost, kinds: tuple[Kind, ...], taken: Batches, request: Request, *, most: int
-) -> tuple[Batches, tuple[Why, ...]]:
-    """Of what its GPUs take only what the host itself has room for; ``most``: servers of the fleet where no two share a host."""
-    taken, memory = _within(host, kinds, taken)
-    taken, told = _told(host, kinds, taken)
-    limits = (*memory, *told)
-    if request.anti_affinity != "host":
-        return taken, limits
-    return _at_most(taken, most), (*limits, Why("anti-affinity", f"host {host.name} takes one server of the fleet"))
+def _with_batches(offer: Offer, request: Request, classes: tuple[ServerClass, ...], catalogue: Catalogue) -> Offer:
+    """The offer of an open host with its batches, and with the obstacles that limit them."""
+    found, obstacles = offer.batches, list(offer.obstacles)
+    if any(offer.demand.counts) and (offer.views or not offer.demand.stems):
+        found = _by_gpus(offer, request) if offer.demand.stems else _by_cards_alone(offer, classes)
+        found, memory = _by_memory(offer.host, found, classes)
+        found, directpath = _by_directpath(offer.host, found, classes)
+        obstacles += [*memory, *directpath]
+        if request.anti_affinity == "host":
+            most = 0 if offer.same_fleet else 1
+            found = found.only(lambda batch: sum(batch) <= most)
+            obstacles.append(Obstacle("anti-affinity", f"host {offer.host.name} takes one server of the fleet"))
+    if any(one.devices for one in classes):
+        names = dict.fromkeys(group.name for one in classes for group in device_groups.groups_of(one.devices))
+        groups = tuple(device_groups.group_capacity(offer.host, offer.all_views, name, catalogue) for name in names)
+        found, devices = _by_devices(offer.host, classes, found, request, groups)
+        obstacles.append(devices)
+    return replace(offer, batches=found, obstacles=tuple(obstacles))
 
 
-def _none(kinds: int) -> Batches:
-    zero = frozenset({(0,) * kinds})
-    return Batches(zero, zero)
+def _states(views: tuple[GpuView, ...]) -> tuple[GpuState, ...]:
+    return tuple(view.state for view in views if view.state)
+
+
+def _no_batches(classes: int) -> Batches:
+    empty = frozenset({nothing(classes)})
+    return Batches(empty, empty)
 
 
 @lru_cache(maxsize=4096)
@@ -140,132 +144,114 @@ def _spelling(profiles: tuple[str, ...]) -> dict[str, str]:
 
 @lru_cache(maxsize=1 << 16)
 def _any_fits(state: GpuState, stems: tuple[str, ...]) -> bool:
-    return any(after(state, stem) is not None for stem in stems)
+    return any(add_vgpu(state, stem) is not None for stem in stems)
 
 
-def _closed(host: GpuHost, request: Request) -> tuple[Why, ...]:
+def _same_fleet(views: tuple[GpuView, ...], request: Request) -> frozenset[str]:
+    """The fleet's present servers on some GPUs."""
+    return frozenset(o.vm for view in views for o in view.gpu.occupants if o.vm in request.same_fleet)
+
+
+def _closed(host: GpuHost, request: Request) -> tuple[Obstacle, ...]:
     """Why a host takes nothing of this request."""
-    if blocked := why_blocked(host):
+    if blocked := host_obstacle(host):
         return (blocked,)
     if request.datastore is not None and host.datastores is not None and request.datastore not in host.datastores:
-        return (Why("datastore", f"datastore {request.datastore} is not attached to host {host.name}"),)
+        return (Obstacle("datastore", f"datastore {request.datastore} is not attached to host {host.name}"),)
     return ()
 
 
-def _asked(host: GpuHost, kinds: tuple[Kind, ...], spelling: dict[str, str], demand: Bag) -> tuple[Bag, tuple[Why, ...]]:
-    asked, whys = [], []
-    for kind, wanted in zip(kinds, demand, strict=True):
-        why = _refused(host, kind, spelling)
-        asked.append(0 if why else wanted)
-        if why:
-            whys.append(why)
-    return tuple(asked), tuple(whys)
-
-
-def _refused(host: GpuHost, kind: Kind, spelling: dict[str, str]) -> Why | None:
-    for profile in kind.profiles:
-        if profile.doubt:
-            return Why("unknown", f"unknown: {profile.doubt}; not offered")
+def _class_obstacle(host: GpuHost, server: ServerClass, spelling: dict[str, str]) -> Obstacle | None:
+    """Why a host takes no server of a class."""
+    for profile in server.profiles:
+        if profile.conflict:
+            return Obstacle("unknown", f"unknown: {profile.conflict}; not offered")
         if profile.stem not in spelling:
-            return Why("profile", f"host {host.name} does not offer {profile.stem}")
-        limit, held = profile.max_per_vm, kind.profiles.count(profile)
+            return Obstacle("profile", f"host {host.name} does not offer {profile.stem}")
+        limit, held = profile.max_per_vm, server.profiles.count(profile)
         if limit is not None and held > limit:
-            return Why("per-vm", f"vCenter lets one VM hold {limit} vGPUs of {profile.stem}, the server asks for {held}")
-    if host.cpus is not None and kind.cpu > host.cpus:
-        return Why("cpus", f"host {host.name} has {host.cpus} logical CPUs, the server asks for {kind.cpu}")
-    return _too_many(host, len(kind.profiles))
+            text = f"vCenter lets one VM hold {limit} vGPUs of {profile.stem}, the server asks for {held}"
+            return Obstacle("per-vm", text)
+    if host.cpus is not None and server.cpu > host.cpus:
+        return Obstacle("cpus", f"host {host.name} has {host.cpus} logical CPUs, the server asks for {server.cpu}")
+    return _too_many_vgpus(host, len(server.profiles))
 
 
-def _too_many(host: GpuHost, held: int) -> Why | None:
+def _too_many_vgpus(host: GpuHost, held: int) -> Obstacle | None:
     limit = host.max_vgpus_per_vm
     if limit is None and held > 1:
-        return Why("per-vm", f"how many vGPUs one VM may hold on host {host.name} is not known: vCenter was not asked")
+        return Obstacle("per-vm", f"how many vGPUs one VM may hold on host {host.name} was not read from vCenter")
     if limit is not None and held > limit:
-        return Why("per-vm", f"host {host.name} lets one VM hold {limit} vGPUs, the server asks for {held}")
+        return Obstacle("per-vm", f"host {host.name} lets one VM hold {limit} vGPUs, the server asks for {held}")
     return None
 
 
-def _kin(views: tuple[GpuView, ...], request: Request) -> frozenset[str]:
-    return frozenset(o.vm for view in views for o in view.gpu.occupants if o.vm in request.apart_from)
-
-
-def _taken(views: tuple[GpuView, ...], kinds: Kinds, request: Request, *, elsewhere: bool) -> Batches:
-    states = tuple(view.state for view in views if view.state)
+def _by_gpus(offer: Offer, request: Request) -> Batches:
+    """The batches that the GPUs take, with the request's anti-affinity between servers on one GPU."""
     if request.anti_affinity != "gpu":
-        return batches(states, kinds, elsewhere=elsewhere)
-    alone = tuple(view.state for view in views if view.state and not _kin((view,), request))
-    found = apart(alone, kinds, elsewhere=elsewhere, pinned=request.pinned)
-    if not request.pinned and len(alone) < len(states):  # the manager may put it beside its kin
-        return Batches(frozenset(bag for bag in found.sure if not any(bag)), found.maybe, found.complete)
+        return batches(offer.states, offer.demand, unknown_gpu=offer.unknown_gpu)
+    own = _states(tuple(offer.views[index] for index in offer.exclusive))
+    found = batches_apart(own, offer.demand, unknown_gpu=offer.unknown_gpu, pinned=request.pinned)
+    if not request.pinned and len(own) < len(offer.views):  # the manager may put it beside a server of the same fleet
+        return Batches(frozenset(batch for batch in found.guaranteed if not any(batch)), found.possible, found.complete)
     return found
 
 
-def _within(host: GpuHost, kinds: tuple[Kind, ...], taken: Batches) -> tuple[Batches, tuple[Why, ...]]:
-    """Only the bags for which the host has memory to reserve."""
-    free, need = host.memory_free_gb, tuple(kind.memory_gb for kind in kinds)
+def _by_cards_alone(offer: Offer, classes: tuple[ServerClass, ...]) -> Batches:
+    """The batches of servers without vGPUs whose devices are no more than the host's cards."""
+    cards = len(offer.host.cards)
+    most = (min(count, cards // len(one.devices)) for one, count in zip(classes, offer.demand.counts, strict=True))
+    found = frozenset(all_within(tuple(most)))
+    return Batches(found, found)
+
+
+def _by_memory(host: GpuHost, found: Batches, classes: tuple[ServerClass, ...]) -> tuple[Batches, list[Obstacle]]:
+    """Only the batches for which the host has memory to reserve."""
+    free, need = host.memory_free_gb, tuple(one.memory_gb for one in classes)
     if free is None or not any(need):
-        return taken, ()
-    kept = _affordable(taken, need, free)
-    short = len(kept.maybe) < len(taken.maybe)
-    return kept, (Why("memory", f"host {host.name} has {free:g} GiB of memory to reserve left"),) if short else ()
+        return found, []
+    kept = _affordable(found, need, free)
+    short = len(kept.possible) < len(found.possible)
+    return kept, [Obstacle("memory", f"host {host.name} has {free:g} GiB of memory to reserve left")] if short else []
 
 
-def _by_cards_alone(host: GpuHost, kinds: tuple[Kind, ...], asked: Bag) -> Batches:
-    """The bags of servers without vGPUs that are no larger than the host's cards are many."""
-    most = (min(count, len(host.cards) // len(kind.devices)) for kind, count in zip(kinds, asked, strict=True))
-    bags = frozenset(product(*(range(count + 1) for count in most)))
-    return Batches(bags, bags)
+def _by_directpath(host: GpuHost, found: Batches, classes: tuple[ServerClass, ...]) -> tuple[Batches, list[Obstacle]]:
+    """Only the batches within vSphere 9's DirectPath capacity: its number is never exceeded, whatever is counted here."""
+    obstacles = []
+    for name, remaining in host.remaining:
+        stem = stem_of(name)
+        kept = _affordable(found, tuple(one.stems.count(stem) for one in classes), remaining)
+        if kept != found:
+            obstacles.append(Obstacle("directpath", f"vCenter reports that {remaining} more {stem} fit on host {host.name}"))
+        found = kept
+    return found, obstacles
 
 
-def _served(
-    host: GpuHost, kinds: tuple[Kind, ...], taken: Batches, request: Request, rooms: tuple[device_groups.GroupRoom, ...]
-) -> tuple[Batches, Why]:
-    """Only the bags whose servers each get the whole cards and the groups of linked vGPUs that they ask for."""
+def _affordable(found: Batches, need: tuple[float, ...], free: float) -> Batches:
+    return found.only(lambda batch: _total(batch, need) <= free)
 
-    def enough(bag: Bag, *, certain: bool) -> bool:
-        devices = [device for kind, count in zip(kinds, bag, strict=True) for device in kind.devices * count]
-        others = _need(bag, tuple(len(kind.profiles) - places(device_groups.groups_of(kind.devices)) for kind in kinds))
-        cards = passthrough.suffices(host, passthrough.whole_cards(devices), reservations=request.reservations)
-        return cards and device_groups.suffices(rooms, devices, int(others), certain=certain)
+
+def _by_devices(
+    host: GpuHost, classes: tuple[ServerClass, ...], found: Batches, request: Request, groups: tuple[GroupCapacity, ...]
+) -> tuple[Batches, Obstacle]:
+    """Only the batches whose servers each get their whole cards and their groups of linked vGPUs."""
+    beside = tuple(len(one.profiles) - pci_device_count(device_groups.groups_of(one.devices)) for one in classes)
+
+    def fits(batch: Multiset, *, guaranteed: bool) -> bool:
+        devices = [device for one, count in zip(classes, batch, strict=True) for device in one.devices * count]
+        cards = passthrough.cards_fit(host, passthrough.whole_cards(devices), reservations=request.reservations)
+        return cards and device_groups.groups_fit(groups, devices, int(_total(batch, beside)), guaranteed=guaranteed)
 
     kept = Batches(
-        frozenset(bag for bag in taken.sure if enough(bag, certain=True)),
-        frozenset(bag for bag in taken.maybe if enough(bag, certain=False)),
-        taken.complete,
+        frozenset(batch for batch in found.guaranteed if fits(batch, guaranteed=True)),
+        frozenset(batch for batch in found.possible if fits(batch, guaranteed=False)),
+        found.complete,
     )
-    cards = passthrough.whole_cards(device for kind in kinds for device in kind.devices)
-    parts = [passthrough.stock(host, cards, reservations=request.reservations)] if cards else []
-    parts += [room.text for room in rooms]
-    return kept, Why("devices", f"{host.name}: {' and '.join(parts)}")
+    cards = passthrough.whole_cards(device for one in classes for device in one.devices)
+    parts = [passthrough.cards_text(host, cards, reservations=request.reservations)] if cards else []
+    return kept, Obstacle("devices", f"{host.name}: {' and '.join([*parts, *(group.text for group in groups)])}")
 
 
-def _told(host: GpuHost, kinds: tuple[Kind, ...], taken: Batches) -> tuple[Batches, tuple[Why, ...]]:
-    """Only the bags that vSphere 9's DirectPath capacity allows: whatever is counted here, vCenter's number is not passed."""
-    whys = []
-    for name, remaining in host.remaining:
-        need = tuple(float(kind.stems.count(stem_of(name))) for kind in kinds)
-        kept = _affordable(taken, need, remaining) if any(need) else taken
-        if len(kept.maybe) < len(taken.maybe) or len(kept.sure) < len(taken.sure):
-            whys.append(Why("directpath", f"vCenter says that {remaining} more {stem_of(name)} fit on host {host.name}"))
-        taken = kept
-    return taken, tuple(whys)
-
-
-def _affordable(taken: Batches, need: tuple[float, ...], free: float) -> Batches:
-    return Batches(
-        frozenset(bag for bag in taken.sure if _need(bag, need) <= free),
-        frozenset(bag for bag in taken.maybe if _need(bag, need) <= free),
-        taken.complete,
-    )
-
-
-def _need(bag: Bag, each: tuple[float, ...]) -> float:
-    return sum(count * one for count, one in zip(bag, each, strict=True))
-
-
-def _at_most(taken: Batches, most: int) -> Batches:
-    return Batches(
-        frozenset(bag for bag in taken.sure if sum(bag) <= most),
-        frozenset(bag for bag in taken.maybe if sum(bag) <= most),
-        taken.complete,
-    )
+def _total(batch: Multiset, each: tuple[float, ...]) -> float:
+    """What a batch needs, when a server of each class needs ``each``."""
+    return sum(count * one for count, one in zip(batch, each, strict=True))

@@ -8,17 +8,22 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from fleet.gpu.catalogue.profiles import Catalogue
-from fleet.gpu.placement.host_choice import Choice, choose
-from fleet.gpu.placement.offer import ENOUGH, Offer, offer_of
-from fleet.gpu.placement.possible import grow
-from fleet.gpu.placement.power_on_order import habit, seat_servers
-from fleet.gpu.placement.refusal import Tally, refusal
-from fleet.gpu.placement.request import Kind, Request, kinds_of, known
+from fleet.gpu.placement.demand import profile_named, server_classes
+from fleet.gpu.placement.headroom import Headroom
+from fleet.gpu.placement.host_allocation import HostAllocation, allocate
+from fleet.gpu.placement.multisets import nothing
+from fleet.gpu.placement.offer import UNLIMITED, offer_of
+from fleet.gpu.placement.possible_servers import add_possible
+from fleet.gpu.placement.power_on_order import assignment_policy, place_on_host
+from fleet.gpu.placement.refusal import Totals, reasons_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fleet.gpu.placement.worst_case import Bag
+    from fleet.gpu.placement.demand import ServerClass
+    from fleet.gpu.placement.multisets import Multiset
+    from fleet.gpu.placement.offer import Offer
+    from fleet.gpu.placement.request import Request
     from fleet.gpu.site import GpuSite
 
 
@@ -27,10 +32,10 @@ class ExpectedGpu:
     """A vGPU to attach, and the physical GPU for which it is planned.
 
     Attributes:
-        pci_id: that GPU: the pin, or the one on which least would be stranded; empty where none can be named.
+        pci_id: that GPU's address: the pin, or the GPU on which least would be stranded; empty where none can be expected.
         profile: the profile, in the host's spelling.
         among: the GPUs of the host that the vGPU may get. One: it gets that. Several: the host's manager chooses.
-        assigned: whether the host's assignment policy tells which one it will choose.
+        assigned: whether the host's assignment policy decides which one it gets.
     """
 
     pci_id: str
@@ -45,7 +50,7 @@ class ExpectedGpu:
 
     @property
     def where(self) -> str:
-        """On which GPU, in words, as far as it can be foreseen."""
+        """On which GPU, in words, as far as it is known."""
         if self.known:
             return f" @ {self.pci_id}"
         if self.assigned and self.pci_id:
@@ -61,8 +66,8 @@ class Placement:
         server: its name.
         host: its host's name.
         gpus: its vGPUs in the order in which they are attached, in the host's spelling.
-        certain: whether it fits wherever the manager puts it and those before it.
-        turn: its place in the host's order of power-ons, from 0. Hosts go in parallel.
+        certain: whether it is guaranteed to fit, wherever the manager puts it and the servers before it; else it is possible.
+        turn: its place in the host's order of power-ons, from 0. Hosts start in parallel.
     """
 
     server: str
@@ -78,13 +83,13 @@ class PlacementPlan:
 
     Attributes:
         placements: by host, in the order of power-ons.
-        unplaced: servers for which there is no room.
-        guaranteed: how many servers like these fit for certain, also beyond the number asked for (of several kinds: how
-            many of those asked for).
-        possible: how many fit at best.
-        reasons: what would have to change; empty when all are placed.
-        at_most: no plan places more of the request for certain.
-        bound: the proven least share that the certain placements are of the most; 1: they are the most.
+        unplaced: the servers that got no host.
+        guaranteed: how many servers like these are guaranteed to fit, also beyond the request (of several classes, or with
+            headroom: how many of the requested ones).
+        possible: how many fit at best; likewise.
+        reasons: the numbers, and what would have to change; empty when all are placed.
+        at_most: an upper bound: no plan is guaranteed to place more of the request.
+        bound: the proven least share of the largest possible number that the guaranteed placements are; 1: they are the most.
     """
 
     placements: tuple[Placement, ...]
@@ -102,66 +107,79 @@ class PlacementPlan:
 
 
 def place(site: GpuSite, request: Request) -> PlacementPlan:
-    """Choose host and expected GPU for each server of a request.
+    """Place servers on hosts and GPUs: the most guaranteed ones, then the least cost, always the same for the same site.
 
-    The most servers are placed for certain; then, where the request allows it, more on room that is only possible. Among
-    all ways to place as many, ``spread`` evens out the hosts; then least memory is stranded, fewest empty GPUs are opened, and
-    hosts earlier in the site come first. The same site and request give the same answer.
+    Bounds: exact for one class of servers, and for small requests of several classes (up to 4 GPUs and 8 servers always); else at
+    least the share ``bound`` of the most, which is 1/2 or 1/(classes + 1). See
+    :func:`fleet.gpu.placement.host_allocation.allocate`; docs/gpu.md has the proofs.
 
     Args:
-        site: what vCenter reported, hosts in the order in which they are preferred.
+        site: what vCenter reports, hosts in the order in which they are preferred.
         request: what to place.
 
     Raises:
-        UsageError: the request itself makes no sense (see :func:`fleet.gpu.placement.request.kinds_of`).
+        UsageError: the request cannot be placed anywhere (see :func:`fleet.gpu.placement.demand.server_classes`).
     """
     catalogue = Catalogue(site.facts)
-    kinds = kinds_of(request, catalogue)
-    demand = tuple(len(kind.names) for kind in kinds)
-    keep = (known(request.keep, catalogue).stem, request.keep_count) if request.keep else ("", 0)
-    asked = (ENOUGH,) if len(kinds) == 1 else demand
-    offers = [offer_of(host, request, kinds, catalogue, asked) for host in site.hosts]
-    choice = choose(offers, demand, request, keep)
-    if choice.kept < keep[1]:  # not even an empty request leaves the room to be kept
-        choice = Choice(((0,) * len(kinds),) * len(offers), Fraction(1), exact_cost=True, kept=choice.kept)
-    extras = nothing = [(0,) * len(kinds)] * len(offers)
-    if request.allow_possible or len(kinds) > 1 or keep[1]:
-        extras = grow(offers, choice.bags, demand, request, keep)
-    used = extras if request.allow_possible else nothing
-    placements = tuple(_placements(offers, kinds, choice.bags, used, request))
+    classes = server_classes(request, catalogue)
+    requested = tuple(len(one.names) for one in classes)
+    headroom = Headroom(profile_named(request.keep, catalogue).stem, request.keep_count) if request.keep else Headroom()
+    limits = (UNLIMITED,) if len(classes) == 1 else requested
+    offers = [offer_of(host, request, classes, catalogue, limits) for host in site.hosts]
+    chosen = allocate(offers, requested, request, headroom)
+    none = [nothing(len(classes))] * len(offers)
+    if chosen.headroom < headroom.count:  # not even an empty request leaves the headroom
+        chosen = HostAllocation(tuple(none), Fraction(1), chosen.headroom)
+    extras = none
+    if request.allow_possible or len(classes) > 1 or headroom.count:
+        extras = add_possible(offers, chosen.batches, requested, request, headroom)
+    used = extras if request.allow_possible else none
+    placements = tuple(_placements(offers, classes, chosen.batches, used, request))
     placed = {placement.server for placement in placements}
     unplaced = tuple(server.name for server in request.servers if server.name not in placed)
-    sure, maybe = sum(map(sum, choice.bags)), sum(map(sum, choice.bags)) + sum(map(sum, extras))
-    if len(kinds) == 1 and not keep[1]:
-        sure = sum(max(bag[0] for bag in offer.batches.sure) for offer in offers)
-        maybe = sum(max(bag[0] for bag in offer.batches.maybe) for offer in offers)
-    reasons = refusal(site, request, offers, kinds, Tally(sure, maybe, len(unplaced), choice.kept)) if unplaced else ()
-    return PlacementPlan(placements, unplaced, sure, maybe, reasons, _at_most(offers, demand), choice.bound)
+    guaranteed, possible = _totals(offers, chosen, extras, unlimited=len(classes) == 1 and not headroom.count)
+    totals = Totals(guaranteed, possible, len(unplaced), chosen.headroom)
+    reasons = reasons_for(site, request, offers, classes, totals) if unplaced else ()
+    return PlacementPlan(placements, unplaced, guaranteed, possible, reasons, _at_most(offers, requested), chosen.bound)
 
 
-def _at_most(offers: Sequence[Offer], demand: Bag) -> int:
-    """No plan places more for certain: neither the hosts' largest bags nor each kind's own room allow it."""
-    by_kind = sum(
-        min(count, sum(max(bag[kind] for bag in offer.batches.sure) for offer in offers)) for kind, count in enumerate(demand)
+def _totals(offers: Sequence[Offer], chosen: HostAllocation, extras: Sequence[Multiset], *, unlimited: bool) -> tuple[int, int]:
+    """Guaranteed and possible servers: as allocated, or for one class everything that the hosts offer."""
+    if unlimited:
+        guaranteed = sum(max(count for (count,) in offer.batches.guaranteed) for offer in offers)
+        return guaranteed, sum(max(count for (count,) in offer.batches.possible) for offer in offers)
+    guaranteed = sum(map(sum, chosen.batches))
+    return guaranteed, guaranteed + sum(map(sum, extras))
+
+
+def _at_most(offers: Sequence[Offer], requested: Multiset) -> int:
+    """An upper bound of the guaranteed servers: neither the hosts' largest batches nor each class's own capacity allow more."""
+    by_class = sum(
+        min(count, sum(max(batch[index] for batch in offer.batches.guaranteed) for offer in offers))
+        for index, count in enumerate(requested)
     )
     if not all(offer.batches.complete for offer in offers):
-        return by_kind
-    return min(by_kind, sum(max(sum(bag) for bag in offer.batches.sure) for offer in offers))
+        return by_class
+    return min(by_class, sum(max(map(sum, offer.batches.guaranteed)) for offer in offers))
 
 
 def _placements(
-    offers: Sequence[Offer], kinds: tuple[Kind, ...], bags: Sequence[Bag], extras: Sequence[Bag], request: Request
+    offers: Sequence[Offer],
+    classes: tuple[ServerClass, ...],
+    batches: Sequence[Multiset],
+    extras: Sequence[Multiset],
+    request: Request,
 ) -> Iterator[Placement]:
-    names = [deque(kind.names) for kind in kinds]
-    for offer, bag, extra in zip(offers, bags, extras, strict=True):
-        if not any(bag) and not any(extra):
+    names = [deque(one.names) for one in classes]
+    for offer, batch, extra in zip(offers, batches, extras, strict=True):
+        if not any(batch) and not any(extra):
             continue
-        assigned = bool(habit(offer, request))
-        takers = {stem: offer.takers(stem) for stem in offer.kinds.stems}
-        for turn, seated in enumerate(seat_servers(offer, bag, extra, request)):
+        assigned = bool(assignment_policy(offer, request))
+        among = {stem: offer.gpus_for(stem) for stem in offer.demand.stems}
+        for turn, placed in enumerate(place_on_host(offer, batch, extra, request)):
             gpus = []
-            for gpu, stem in seated.seats:
+            for gpu, stem in placed.vgpus:
                 pci_id = offer.views[gpu].gpu.pci_id if gpu is not None else ""
-                among = (pci_id,) if request.pinned and pci_id else takers[stem]
-                gpus.append(ExpectedGpu(pci_id, offer.spelling[stem], among, assigned))
-            yield Placement(names[seated.kind].popleft(), offer.host.name, tuple(gpus), seated.certain, turn)
+                pin = (pci_id,) if request.pinned and pci_id else ()
+                gpus.append(ExpectedGpu(pci_id, offer.spelling[stem], pin or among[stem], assigned))
+            yield Placement(names[placed.server_class].popleft(), offer.host.name, tuple(gpus), placed.guaranteed, turn)

@@ -5,110 +5,110 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fleet.gpu.capacity.state import SAME, after, surely
-from fleet.gpu.placement.gpu_split import by_hand, curve, own_gpus, split_table, split_work, spread_over
-from fleet.gpu.placement.worst_case import order
+from fleet.gpu.capacity.state import SAME, add_vgpu, is_guaranteed
+from fleet.gpu.placement.anti_affinity import own_gpus
+from fleet.gpu.placement.batches import power_on_order
+from fleet.gpu.placement.gpu_allocation import allocate_batch, allocate_greedily
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fleet.gpu.capacity.state import GpuState
+    from fleet.gpu.placement.demand import Demand
+    from fleet.gpu.placement.multisets import Multiset
     from fleet.gpu.placement.offer import Offer
     from fleet.gpu.placement.request import Request
-    from fleet.gpu.placement.worst_case import Bag, Kinds
 
-TABLE_WORK = 300_000  # steps; up to here the cheapest split is searched completely
+_Vgpus = tuple[tuple[int | None, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Seated:
-    """One server: its kind, its vGPUs as (place of the GPU or None where it cannot be foreseen, stem), and how certain."""
+class PlacedServer:
+    """One server of a host.
 
-    kind: int
-    seats: tuple[tuple[int | None, str], ...]
-    certain: bool
+    Attributes:
+        server_class: the index of its class.
+        vgpus: for each of its vGPUs the index of the expected GPU in the offer's ``views`` (None where none can be expected), and
+            the profile's stem.
+        guaranteed: whether it is guaranteed to fit.
+    """
+
+    server_class: int
+    vgpus: _Vgpus
+    guaranteed: bool
 
 
-def seat_servers(offer: Offer, bag: Bag, extra: Bag, request: Request) -> list[Seated]:
-    """Seat a host's certain servers first, then those that are only possible.
+def place_on_host(offer: Offer, batch: Multiset, extra: Multiset, request: Request) -> list[PlacedServer]:
+    """Order a host's servers and expect a GPU for each vGPU: the guaranteed servers first, then those that are only possible.
 
     Args:
         offer: the host.
-        bag: its certain servers of each kind.
+        batch: its guaranteed servers of each class.
         extra: servers beyond them.
-        request: for its anti-affinity.
+        request: for its anti-affinity and pins.
     """
-    turns = order(offer.states, offer.kinds, bag, elsewhere=offer.elsewhere)
-    more = tuple(kind for kind, count in enumerate(extra) for _ in range(count))
+    order = power_on_order(offer.states, offer.demand, batch, unknown_gpu=offer.unknown_gpu)
+    beyond = tuple(index for index, count in enumerate(extra) for _ in range(count))
     if request.anti_affinity == "gpu":
-        return _apart(offer, bag, extra, (*turns, *more))
+        return _apart(offer, batch, extra, (*order, *beyond))
     states = list(offer.states)
-    if policy := habit(offer, request):
-        seats = [_as_assigned(states, offer.kinds, kind, policy) for kind in (*turns, *more)]
-        return [Seated(kind, seats[turn], certain=turn < len(turns)) for turn, kind in enumerate((*turns, *more))]
-    quotas = [list(one) for one in _split(offer.states, offer.kinds, bag)]
-    seated = [Seated(kind, _take(states, quotas, offer.kinds, kind), certain=True) for kind in turns]
-    if not more:
-        return seated
-    rest = [list(one) for one in by_hand(tuple(states), offer.kinds, extra)]
-    return seated + [Seated(kind, _take(states, rest, offer.kinds, kind), certain=False) for kind in more]
+    if policy := assignment_policy(offer, request):
+        vgpus = [_by_policy(states, offer.demand.classes[index], policy) for index in (*order, *beyond)]
+        return [PlacedServer(index, vgpus[turn], turn < len(order)) for turn, index in enumerate((*order, *beyond))]
+    quotas = [list(one) for one in allocate_batch(offer.states, offer.demand, batch)]
+    placed = [PlacedServer(index, _by_quota(states, quotas, offer.demand, index), guaranteed=True) for index in order]
+    quotas = [list(one) for one in allocate_greedily(tuple(states), offer.demand, extra)]
+    placed += [PlacedServer(index, _by_quota(states, quotas, offer.demand, index), guaranteed=False) for index in beyond]
+    return placed
 
 
-def habit(offer: Offer, request: Request) -> str:
-    """The host's assignment policy where it decides: without pins, on same-size GPUs. In the other modes it is ignored."""
-    followed = not request.pinned and all(state.mode == SAME for state in offer.states)
-    return (offer.host.assignment or "") if followed else ""
+def assignment_policy(offer: Offer, request: Request) -> str:
+    """The host's assignment policy where it decides: without pins, on same-size GPUs alone. Other modes ignore it: empty."""
+    decides = not request.pinned and all(state.mode == SAME for state in offer.states)
+    return (offer.host.assignment or "") if decides else ""
 
 
-def _as_assigned(states: list[GpuState], kinds: Kinds, kind: int, policy: str) -> tuple[tuple[int | None, str], ...]:
-    """Seat one server as the host's manager will, moving the states along."""
-    seats: list[tuple[int | None, str]] = []
+def _by_policy(states: list[GpuState], server: tuple[str, ...], policy: str) -> _Vgpus:
+    """Place one server as the host's assignment policy does; updates the states."""
+    vgpus: list[tuple[int | None, str]] = []
     sign = -1 if policy == "consolidation" else 1
-    for stem in kinds.servers[kind]:
-        open_ = [index for index, state in enumerate(states) if after(state, stem) is not None]
-        index = min(open_, key=lambda one: (sign * max(count for _, count in states[one].atoms), one), default=None)
+    for stem in server:
+        able = [index for index, state in enumerate(states) if add_vgpu(state, stem) is not None]
+        index = min(able, key=lambda one: (sign * max(count for _, count in states[one].arrangements), one), default=None)
         if index is not None:
-            states[index] = after(states[index], stem) or states[index]
-        seats.append((index, stem))
-    return tuple(seats)
+            states[index] = add_vgpu(states[index], stem) or states[index]
+        vgpus.append((index, stem))
+    return tuple(vgpus)
 
 
-def _split(states: tuple[GpuState, ...], kinds: Kinds, bag: Bag) -> tuple[Bag, ...]:
-    stems, vgpus = kinds.stems, kinds.vgpus(bag)
-    if split_work(states, stems, vgpus) <= TABLE_WORK:
-        return split_table(states, stems, vgpus, certain=True)[vgpus][1]
-    if len(stems) == 1:
-        return tuple((count,) for count in spread_over([curve(state, stems[0]) for state in states], vgpus[0]))
-    return by_hand(states, kinds, bag)
-
-
-def _take(states: list[GpuState], quotas: list[list[int]], kinds: Kinds, kind: int) -> tuple[tuple[int | None, str], ...]:
-    """Seat one server on what is left of the quotas, moving the states along."""
-    seats: list[tuple[int | None, str]] = []
-    for stem in kinds.servers[kind]:
-        place = kinds.stems.index(stem)
-        open_ = [index for index, quota in enumerate(quotas) if quota[place] and after(states[index], stem) is not None]
-        index = min(open_, key=lambda one: (not surely(states[one], stem), one), default=None)
+def _by_quota(states: list[GpuState], quotas: list[list[int]], demand: Demand, server_class: int) -> _Vgpus:
+    """Place one server on what is left of the GPUs' quotas; updates both."""
+    vgpus: list[tuple[int | None, str]] = []
+    for stem in demand.classes[server_class]:
+        place = demand.stems.index(stem)
+        able = [index for index, quota in enumerate(quotas) if quota[place] and add_vgpu(states[index], stem) is not None]
+        index = min(able, key=lambda one: (not is_guaranteed(states[one], stem), one), default=None)
         if index is not None:
             quotas[index][place] -= 1
-            states[index] = after(states[index], stem) or states[index]
-        seats.append((index, stem))
-    return tuple(seats)
+            states[index] = add_vgpu(states[index], stem) or states[index]
+        vgpus.append((index, stem))
+    return tuple(vgpus)
 
 
-def _apart(offer: Offer, bag: Bag, extra: Bag, turns: tuple[int, ...]) -> list[Seated]:
-    """Servers with GPUs of their own: the certain ones on GPUs that surely take them, the others on what is left."""
-    _, sure = own_gpus(offer.states, offer.apart, offer.kinds, bag)
-    used = {index for seats in sure for index, _ in seats}
-    left = tuple(index for index in offer.apart if index not in used)
-    _, more = own_gpus(offer.states, left, offer.kinds, extra, certain=False)
-    pools: list[list[tuple[tuple[int, str], ...]]] = [[] for _ in bag]
-    kinds = [kind for kind, count in enumerate(bag) for _ in range(count)]
-    for kind, seats in zip(kinds, sure, strict=False):
-        pools[kind].append(seats)
-    kinds = [kind for kind, count in enumerate(extra) for _ in range(count)]
-    for kind, seats in zip(kinds, more, strict=False):
-        pools[kind].append(seats)
-    found = []
-    for turn, kind in enumerate(turns):
-        nowhere: tuple[tuple[int | None, str], ...] = tuple((None, stem) for stem in offer.kinds.servers[kind])
-        found.append(Seated(kind, pools[kind].pop(0) if pools[kind] else nowhere, certain=turn < sum(bag)))
-    return found
+def _apart(offer: Offer, batch: Multiset, extra: Multiset, order: Sequence[int]) -> list[PlacedServer]:
+    """Servers with GPUs of their own: the guaranteed ones first, the others on GPUs that are left and may take them."""
+    _, guaranteed = own_gpus(offer.states, offer.exclusive, offer.demand, batch)
+    used = {index for vgpus in guaranteed for index, _ in vgpus}
+    left = tuple(index for index in offer.exclusive if index not in used)
+    _, possible = own_gpus(offer.states, left, offer.demand, extra, guaranteed=False)
+    by_class: list[list[_Vgpus]] = [[] for _ in batch]
+    for counts, found in ((batch, guaranteed), (extra, possible)):
+        classes = [index for index, count in enumerate(counts) for _ in range(count)]
+        for index, own in zip(classes, found, strict=False):  # no GPUs are found where the manager alone decides
+            by_class[index].append(own)
+    placed = []
+    for turn, index in enumerate(order):
+        anywhere: _Vgpus = tuple((None, stem) for stem in offer.demand.classes[index])
+        vgpus = by_class[index].pop(0) if by_class[index] else anywhere
+        placed.append(PlacedServer(index, vgpus, guaranteed=turn < sum(batch)))
+    return placed

@@ -8,36 +8,37 @@ from fleet.gpu.capacity.passthrough import kind_of
 from fleet.gpu.placement.place import ExpectedGpu
 
 if TYPE_CHECKING:
-    from fleet.gpu.capacity.rooms import GpuCapacity, SiteCapacity
+    from fleet.gpu.capacity.remaining import GpuCapacity, HostCapacity, SiteCapacity
     from fleet.gpu.placement.place import PlacementPlan
     from fleet.gpu.report.explain import Explanation
     from fleet.gpu.site import GpuHost, WholeCard
 
 SCHEMA = 1
-NO_GPU = ExpectedGpu("", "")
+NO_GPU = ExpectedGpu("", "")  # of a server that holds whole cards alone
 
 
 def map_json(capacity: SiteCapacity) -> dict[str, Any]:
-    """The map of GPUs: every host that shows one."""
+    """The map of GPUs: every host that has one."""
     return {
         "schema": SCHEMA,
-        "hosts": [
-            {
-                "name": host.host.name,
-                "cluster": host.host.cluster,
-                "blocked": host.blocked.text if host.blocked else None,
-                "gpus": [_gpu(gpu) for gpu in host.gpus],
-                "groups": [{"name": room.name, "guaranteed": room.certain, "possible": room.possible} for room in host.linked],
-                "cards": [_card(host.host, card) for card in host.host.cards if card.gpu],
-                "cards_claimed": [
-                    {"vm": claim.vm, "member": claim.member, "device": str(claim.device), "powered_off": claim.off}
-                    for claim in host.host.claims
-                ],
-            }
-            for host in capacity.hosts
-            if host.shown
-        ],
+        "hosts": [_host(host) for host in capacity.hosts if host.has_gpus],
         "unknown_profiles": list(capacity.unknown_profiles),
+    }
+
+
+def _host(capacity: HostCapacity) -> dict[str, Any]:
+    host = capacity.host
+    return {
+        "name": host.name,
+        "cluster": host.cluster,
+        "blocked": capacity.blocked.text if capacity.blocked else None,
+        "gpus": [_gpu(gpu) for gpu in capacity.gpus],
+        "groups": [{"name": one.name, "guaranteed": one.guaranteed, "possible": one.possible} for one in capacity.groups],
+        "cards": [_card(host, card) for card in host.cards if card.gpu],
+        "cards_claimed": [
+            {"vm": claim.vm, "member": claim.member, "device": str(claim.device), "powered_off": claim.off}
+            for claim in host.claims
+        ],
     }
 
 
@@ -54,23 +55,23 @@ def _gpu(gpu: GpuCapacity) -> dict[str, Any]:
                 "profile": occupant.profile,
                 "member": occupant.member,
                 "start": occupant.start,
-                "choices": [list(bag) for bag in occupant.choices],
+                "choices": [list(choice) for choice in occupant.choices],
             }
             for occupant in gpu.view.gpu.occupants
         ],
         "free": {
-            room.profile: {
-                "guaranteed": room.guaranteed,
-                "possible": room.possible,
-                "why_not": room.why_not.text if room.why_not else None,
+            one.profile: {
+                "guaranteed": one.guaranteed,
+                "possible": one.possible,
+                "why_not": one.why_not.text if one.why_not else None,
             }
-            for room in gpu.rooms
+            for one in gpu.profiles
         },
     }
 
 
 def _card(host: GpuHost, card: WholeCard) -> dict[str, Any]:
-    """A card in passthrough mode, and who has it; ``free`` is null where that cannot be known."""
+    """A whole card, and the VM that holds it; ``free`` is null where that is not known."""
     return {
         "pci_id": card.pci_id,
         "model": card.model,
@@ -83,11 +84,16 @@ def _card(host: GpuHost, card: WholeCard) -> dict[str, Any]:
 
 
 def fit_json(what: str, requested: int, plan: PlacementPlan) -> dict[str, Any]:
-    """Whether ``requested`` servers that hold ``what`` fit, and where.
+    """Whether the requested servers fit, and where.
 
     ``placements`` has one entry for each vGPU, and one without a profile for a server that holds whole cards alone: ``pci_id`` is
     the GPU for which it is planned, ``known`` whether it can be on no other, ``among`` those of the host that its manager may
-    choose. ``fits`` also counts room that is only possible when the request allowed it.
+    choose. ``fits`` also counts capacity that is only possible when the request allowed it.
+
+    Args:
+        what: what each server holds, in words.
+        requested: how many servers.
+        plan: the answer.
     """
     return {
         "schema": SCHEMA,
@@ -114,8 +120,8 @@ def fit_json(what: str, requested: int, plan: PlacementPlan) -> dict[str, Any]:
     }
 
 
-def explain_json(told: Explanation) -> dict[str, Any]:
-    """An explanation; ``planned`` says whether it is of a server that is not there yet."""
+def explain_json(explanation: Explanation) -> dict[str, Any]:
+    """An explanation; ``planned``: of a server that does not exist yet."""
     blocks = [
         {
             "host": one.host,
@@ -125,6 +131,12 @@ def explain_json(told: Explanation) -> dict[str, Any]:
             "possible": one.possible,
             "unsure": one.unsure,
         }
-        for one in told.blocks
+        for one in explanation.blocks
     ]
-    return {"schema": SCHEMA, "name": told.name, "planned": told.planned, "lines": list(told.lines), "blocks": blocks}
+    return {
+        "schema": SCHEMA,
+        "name": explanation.name,
+        "planned": explanation.planned,
+        "lines": list(explanation.lines),
+        "blocks": blocks,
+    }

@@ -1,49 +1,51 @@
-"""The generated parts of docs/gpu.md: profiles of every card, and the maximal mixes of GPU instances."""
+"""The generated parts of docs/gpu.md: profiles of every GPU model, and the maximal mixes of GPU instances."""
 
 from __future__ import annotations
 
-from fleet.gpu.catalogue.cards import ROWS
-from fleet.gpu.catalogue.geometry import SHAPES, Mix, maximal_mixes, mix_text
-from fleet.gpu.catalogue.profiles import MIG, MIG_TIME_SLICED, TIME_SLICED, card
+from fleet.gpu.catalogue.gpu_models import ROWS
+from fleet.gpu.catalogue.mig_geometry import INSTANCE_PROFILES, Mix, maximal_mixes, mix_text
+from fleet.gpu.catalogue.profiles import MIG, MIG_TIME_SLICED, TIME_SLICED, gpu_model
 
 
-def cards_table() -> str:
-    """Every card with its profiles and their maximum per GPU."""
+def models_table() -> str:
+    """Every GPU model with its profiles and their maximum per GPU."""
     lines = ["| GPU | memory | MIG-backed (per GPU) | time-sliced, same size (per GPU) |", "|---|---|---|---|"]
     for row in ROWS:
-        one = card(_tokens(row.tokens)[0])
+        model = gpu_model(_tokens(row.tokens)[0])
         columns = [
-            " ".join(f"{_type(p.stem, one.token)}:{p.max_per_gpu}" for p in one.profiles if p.backing == backing)
+            " ".join(f"{_type(p.stem, model.token)}:{p.max_per_gpu}" for p in model.profiles if p.backing == backing)
             for backing in (MIG, TIME_SLICED, MIG_TIME_SLICED)
         ]
         several = f"; several in one instance, not offered: {columns[2]}" if columns[2] else ""
         lines.append(
-            f"| {', '.join(_tokens(row.tokens))} | {one.memory_gb} GB | {columns[0] or '—'}{several} | {columns[1] or '—'} |"
+            f"| {', '.join(_tokens(row.tokens))} | {model.memory_gb} GB | {columns[0] or '—'}{several} | {columns[1] or '—'} |"
         )
     return "\n".join(lines)
 
 
 def instances_table() -> str:
-    """Which profile of a card is which GPU instance, and how many maximal mixes it has."""
+    """Which profile of a GPU model is which GPU instance, and how many maximal mixes it has."""
     lines = ["| GPU | slices | GPU instances | maximal mixes |", "|---|---|---|---|"]
     for row in ROWS:
-        one = card(_tokens(row.tokens)[0])
-        if not one.slices:
+        model = gpu_model(_tokens(row.tokens)[0])
+        if not model.slices:
             continue
-        names = ", ".join(f"{p.shape} = {_type(p.stem, one.token)}" for p in one.profiles if p.backing == MIG and not p.media)
-        plain, double = len(maximal_mixes(one.slices)), len(maximal_mixes(one.slices, double=True))
+        names = ", ".join(
+            f"{p.instance} = {_type(p.stem, model.token)}" for p in model.profiles if p.backing == MIG and not p.media
+        )
+        plain, double = len(maximal_mixes(model.slices)), len(maximal_mixes(model.slices, double=True))
         number = f"{plain}" if double == plain else f"{plain}, {double} with the double-memory 1g"
-        lines.append(f"| {', '.join(_tokens(row.tokens))} | {one.slices} | {names} | {number} |")
+        lines.append(f"| {', '.join(_tokens(row.tokens))} | {model.slices} | {names} | {number} |")
     return "\n".join(lines)
 
 
 def mixes_8() -> str:
-    """The maximal mixes of cards with eight memory slices."""
+    """The maximal mixes of GPUs with eight memory slices."""
     return _mixes(8, 7)
 
 
 def mixes_4() -> str:
-    """The maximal mixes of cards with four memory slices."""
+    """The maximal mixes of GPUs with four memory slices."""
     return _mixes(4, 4)
 
 
@@ -57,8 +59,8 @@ def _mixes(slices: int, compute: int) -> str:
 
 
 def _sum(slices: int, mix: Mix) -> tuple[int, int]:
-    shapes = [SHAPES[slices][name] for name in mix]
-    return sum(shape.size for shape in shapes), sum(shape.compute for shape in shapes)
+    instances = [INSTANCE_PROFILES[slices][name] for name in mix]
+    return sum(one.size for one in instances), sum(one.compute for one in instances)
 
 
 def _tokens(text: str) -> list[str]:
@@ -70,16 +72,16 @@ def _type(stem: str, token: str) -> str:
 
 
 def fill_in(document: str) -> str:
-    """A document with everything between ``<!-- generated: NAME -->`` and ``<!-- end -->`` made anew.
+    """A document with everything between ``<!-- generated: NAME -->`` and ``<!-- end -->`` generated again.
 
     Raises:
         ValueError: a mark is missing.
     """
-    makers = {"cards": cards_table, "instances": instances_table, "mixes-8": mixes_8, "mixes-4": mixes_4}
-    for name, make in makers.items():
+    tables = {"cards": models_table, "instances": instances_table, "mixes-8": mixes_8, "mixes-4": mixes_4}
+    for name, table in tables.items():
         head, mark, rest = document.partition(f"<!-- generated: {name} -->\n")
         _, end, tail = rest.partition("<!-- end -->")
         if not mark or not end:
             raise ValueError(f"docs/gpu.md lacks the mark <!-- generated: {name} --> or its end")
-        document = f"{head}{mark}{make()}\n{end}{tail}"
+        document = f"{head}{mark}{table()}\n{end}{tail}"
     return document

@@ -1,4 +1,4 @@
-"""The map of GPUs as text: bars of slices with VM names, free slots, what is stranded, what is not known."""
+"""The map of GPUs as text: bars of slices with VM names, what is free, stranded, or not known."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
 from fleet.gpu.capacity.passthrough import kind_of
-from fleet.gpu.capacity.positions import FREE, OPEN, Slices, slices_of, starts_text
-from fleet.gpu.capacity.state import MIXED, is_empty
-from fleet.gpu.catalogue.profiles import TIME_SLICED, Catalogue, card, stem_of
+from fleet.gpu.capacity.positions import FREE, UNCERTAIN, Slices, slices_of, starts_text
+from fleet.gpu.capacity.state import MIXED, is_empty, locked_size, max_of_size, taken_gb
+from fleet.gpu.catalogue.profiles import Catalogue, gpu_model, stem_of
 
 if TYPE_CHECKING:
-    from fleet.gpu.capacity.device_groups import GroupRoom
-    from fleet.gpu.capacity.rooms import GpuCapacity, HostCapacity, SiteCapacity
+    from fleet.gpu.capacity.device_groups import GroupCapacity
+    from fleet.gpu.capacity.remaining import GpuCapacity, HostCapacity, SiteCapacity
     from fleet.gpu.capacity.state import GpuState
-    from fleet.gpu.site import GpuHost
+    from fleet.gpu.site import GpuHost, Occupant
 
-SIGNS = ". free   ? taken, not told by whom   ~ taken or free, not told   x free and of no use   * a fleet's own"
+SIGNS = ". free   ? taken, by which VM is not known   ~ taken or free   x free, no profile can use it   * VM of a fleet"
 _MIXED_CELLS = 10
 
 
 def map_lines(capacity: SiteCapacity) -> list[str]:
-    """The whole map, a line each."""
+    """The whole map, line by line."""
     catalogue = Catalogue()
     lines: list[str] = []
     for host in capacity.hosts:
-        if host.shown:
+        if host.has_gpus:
             lines += [*_host(host, catalogue), ""]
     if capacity.unknown_profiles:
-        lines += [f"profiles that the catalogue does not know: {', '.join(capacity.unknown_profiles)}", ""]
-    return [*lines, SIGNS] if lines else ["no host shows a GPU"]
+        lines += [f"profiles that the catalogue does not have: {', '.join(capacity.unknown_profiles)}", ""]
+    return [*lines, SIGNS] if lines else ["no host has a GPU that this account can see"]
 
 
 def _host(host: HostCapacity, catalogue: Catalogue) -> list[str]:
@@ -37,9 +37,9 @@ def _host(host: HostCapacity, catalogue: Catalogue) -> list[str]:
     lines = [host.host.name + cluster + (f"  ({host.blocked.text})" if host.blocked else "")]
     for gpu in host.gpus:
         lines += [f"  {line}" for line in _gpu(host, gpu, catalogue)]
-    lines += [f"  {_group(room)}" for room in host.linked]
+    lines += [f"  {_group(group)}" for group in host.groups]
     lines += [f"  {line}" for line in _cards(host.host)]
-    lines += [f"  powered off, no certain room: {r.vm} ({' + '.join(r.profiles)})" for r in host.unplaced]
+    lines += [f"  powered off, not guaranteed to fit: {r.vm} ({' + '.join(r.profiles)})" for r in host.unplaced]
     return lines
 
 
@@ -49,28 +49,30 @@ def _gpu(host: HostCapacity, gpu: GpuCapacity, catalogue: Catalogue) -> list[str
     if view.state is None:
         return [head, f"  [{'not offered':^15}]  {view.unknown}", *_legend(gpu, None)]
     slices = slices_of(host.host, view, catalogue)
-    bar = _mig_bar(slices) if slices else _time_bar(view.state, len(view.gpu.occupants))
+    bar = _mig_bar(slices) if slices else _time_sliced_bar(view.state, len(view.gpu.occupants))
     stranded = f"  {gpu.stranded_gb:g} GB stranded" if gpu.stranded_gb else ""
     return [head, f"  [{bar}]{stranded}", *_legend(gpu, slices), f"  {_free(gpu)}"]
 
 
-def _group(room: GroupRoom) -> str:
-    at_best = f" ({room.possible} possible)" if room.possible > room.certain else ""
-    return f"device group {room.name}: {f'{room.certain}{at_best} free' if room.size else 'not in the catalogue, not counted'}"
+def _group(group: GroupCapacity) -> str:
+    if not group.size:
+        return f"device group {group.name}: not in the catalogue, not counted"
+    possible = f" ({group.possible} possible)" if group.possible > group.guaranteed else ""
+    return f"device group {group.name}: {group.guaranteed}{possible} free"
 
 
 def _cards(host: GpuHost) -> list[str]:
-    """Its cards in passthrough mode, each free or with the VM that has it, and VMs of which nothing tells which one they have."""
+    """The whole GPUs, each free or with the VM that holds it, and the VMs whose card is not known."""
     lines = []
-    for whole in host.cards:
-        if whole.gpu:
-            holder = f"{whole.vm}{' *' if whole.member else ''}"
-            state = holder or ("not offered" if host.cards_unknown else "free")
-            why = f"  {host.cards_unknown}" if host.cards_unknown and not whole.vm else ""
-            lines += [f"{whole.pci_id}  {whole.model}  passthrough, {kind_of(whole)}", f"  [{state:^15}]{why}"]
+    for card in host.cards:
+        if card.gpu:
+            holder = f"{card.vm}{' *' if card.member else ''}"
+            status = holder or ("not offered" if host.cards_unknown else "free")
+            why = f"  {host.cards_unknown}" if host.cards_unknown and not card.vm else ""
+            lines += [f"{card.pci_id}  {card.model}  passthrough, {kind_of(card)}", f"  [{status:^15}]{why}"]
     for claim in host.claims:
-        verb = "powered off, keeps" if claim.off else "has"
-        lines.append(f"{claim.vm}{' *' if claim.member else ''} {verb} a card {claim.device}, not told which")
+        verb = "powered off, keeps" if claim.off else "holds"
+        lines.append(f"{claim.vm}{' *' if claim.member else ''} {verb} a card {claim.device}, which one is not known")
     return lines
 
 
@@ -82,38 +84,42 @@ def _mig_bar(slices: Slices) -> str:
     return " ".join(_letter(cell) if isinstance(cell, int) else cell for cell in slices.cells)
 
 
-def _time_bar(state: GpuState, count: int) -> str:
-    one = card(state.token)
+def _time_sliced_bar(state: GpuState, count: int) -> str:
+    model = gpu_model(state.token)
     if is_empty(state):
-        return f"empty, {one.memory_gb} GB"
+        return f"empty, {model.memory_gb} GB"
     if state.mode == MIXED:
-        used = max(used for used, _, _ in state.atoms)
-        cells = -(-used * _MIXED_CELLS // one.memory_gb)
-        return " ".join([OPEN] * cells + [FREE] * (_MIXED_CELLS - cells)) + f"  {used} of {one.memory_gb} GB"
-    size = max(size for size, _ in state.atoms)
-    most = max((p.max_per_gpu for p in one.profiles if p.backing == TIME_SLICED and p.memory_gb == size), default=count)
-    return " ".join([_letter(i) for i in range(count)] + [FREE] * (most - count)) + f"  {size} GB each"
+        used = taken_gb(state)
+        cells = -(-used * _MIXED_CELLS // model.memory_gb)
+        return " ".join([UNCERTAIN] * cells + [FREE] * (_MIXED_CELLS - cells)) + f"  {used} of {model.memory_gb} GB"
+    size = locked_size(state)
+    free = max_of_size(state, size) - count
+    return " ".join([_letter(index) for index in range(count)] + [FREE] * free) + f"  {size} GB each"
+
+
+def holds_text(occupant: Occupant) -> str:
+    """What a VM holds on a GPU, in words: its profile, every choice, or that it cannot be read."""
+    return occupant.profile or " or ".join("+".join(choice) for choice in occupant.choices) or "a profile that cannot be read"
 
 
 def _legend(gpu: GpuCapacity, slices: Slices | None) -> list[str]:
     lines = []
     for index, occupant in enumerate(gpu.view.gpu.occupants):
-        holds = occupant.profile or " or ".join("+".join(bag) for bag in occupant.choices) or "cannot be read"
-        where = ""
-        if slices and slices.starts[index]:
-            starts = slices.starts[index]
-            where = f"  from slice {starts_text(starts)}" + ("" if len(starts) == 1 else ", not told")
-        lines.append(f"  {_letter(index)} {occupant.vm}{' *' if occupant.member else ''}  {holds}{where}")
+        starts = slices.starts[index] if slices else ()
+        where = f"  from slice {starts_text(starts)}" if starts else ""
+        unknown = ", which is not known" if len(starts) > 1 else ""
+        member = " *" if occupant.member else ""
+        lines.append(f"  {_letter(index)} {occupant.vm}{member}  {holds_text(occupant)}{where}{unknown}")
     return lines
 
 
 def _free(gpu: GpuCapacity) -> str:
     parts = []
-    for room in gpu.rooms:
-        if room.possible:
-            at_best = f" ({room.possible} possible)" if room.possible > room.guaranteed else ""
-            parts.append(f"{stem_of(room.profile)} {room.guaranteed}{at_best}")
+    for one in gpu.profiles:
+        if one.possible:
+            possible = f" ({one.possible} possible)" if one.possible > one.guaranteed else ""
+            parts.append(f"{stem_of(one.profile)} {one.guaranteed}{possible}")
     if parts:
         return "free: " + ", ".join(parts)
-    whys = list(dict.fromkeys(room.why_not.text for room in gpu.rooms if room.why_not and room.why_not.code != "mode"))
-    return f"nothing free: {whys[0]}" if whys else "nothing free: the host offers no profile of this card"
+    obstacles = [one.why_not for one in gpu.profiles if one.why_not and one.why_not.code != "mode"]
+    return f"nothing free: {obstacles[0].text if obstacles else 'the host offers no profile of this GPU model'}"

@@ -1,4 +1,4 @@
-"""The map in numbers: for each cluster and profile how many more fit for certain and at best, and what is stranded. Pure."""
+"""The map in numbers: for each cluster and profile how many more are guaranteed and possible, and what is stranded. Pure."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fleet.gpu.capacity.passthrough import answers
+from fleet.gpu.capacity.passthrough import matches
 from fleet.gpu.catalogue.profiles import stem_of
 from fleet.gpu.report.as_json import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from fleet.gpu.capacity.rooms import GpuCapacity, HostCapacity, ProfileRoom, SiteCapacity
+    from fleet.gpu.capacity.remaining import GpuCapacity, HostCapacity, ProfileCapacity, SiteCapacity
 
-ALONE = "hosts outside clusters"
+NO_CLUSTER = "hosts outside clusters"
 
 
 @dataclass(slots=True)
 class ProfileSum:
-    """Room for a profile on a cluster.
+    """Remaining capacity of a cluster for a profile.
 
     Attributes:
         profile: the name as its hosts print it.
-        guaranteed: more vGPUs of it, for certain.
+        guaranteed: more vGPUs of it, guaranteed.
         possible: more vGPUs of it, at best.
-        stranded_gb: memory that nothing further is certain to use, on the GPUs that serve it.
+        stranded_gb: stranded memory in GB of the GPUs that serve it.
     """
 
     profile: str
@@ -37,9 +37,18 @@ class ProfileSum:
 
 @dataclass(frozen=True, slots=True)
 class ClusterSum:
-    """A cluster's hosts in numbers; ``closed``: hosts that take no VM; ``unknown``: GPUs that are not offered.
+    """A cluster's hosts in numbers.
 
-    ``cards``: GPUs that are passed through whole.
+    Attributes:
+        name: the cluster's name; None: hosts outside clusters.
+        hosts: hosts with GPUs.
+        closed: hosts that take no VM.
+        gpus: shared GPUs.
+        unknown: GPUs that are not offered.
+        stranded_gb: stranded memory in GB.
+        profiles: the capacity by profile.
+        cards: GPUs that are passed through whole.
+        cards_free: those that are guaranteed to be free.
     """
 
     name: str | None
@@ -54,10 +63,13 @@ class ClusterSum:
 
 
 def summary(capacity: SiteCapacity) -> tuple[ClusterSum, ...]:
-    """The clusters of a map in its order. A host's sum is what it takes one after the other (docs/gpu.md has the proof)."""
+    """The clusters of a map, in its order.
+
+    Exact for each profile alone: a host takes the sum of what its GPUs take, one after the other (docs/gpu.md has the proof).
+    """
     clusters: dict[str | None, list[HostCapacity]] = defaultdict(list)
     for host in capacity.hosts:
-        if host.shown:
+        if host.has_gpus:
             clusters[host.host.cluster].append(host)
     return tuple(_cluster(name, hosts) for name, hosts in clusters.items())
 
@@ -85,30 +97,28 @@ def _cluster(name: str | None, hosts: Sequence[HostCapacity]) -> ClusterSum:
 
 
 def _free_cards(host: HostCapacity) -> int:
-    """Whole GPUs that are free for certain; a closed host, or one on which somebody cannot be read, has none."""
+    """Whole GPUs that are guaranteed to be free; a closed host, or one with a VM that cannot be read, has none."""
     if host.blocked or host.host.cards_unknown:
         return 0
     cards = [card for card in host.host.cards if card.gpu]
-    claims = [claim for claim in host.host.claims if any(answers(card, claim.device) for card in cards)]
+    claims = [claim for claim in host.host.claims if any(matches(card, claim.device) for card in cards)]
     return max(0, sum(not card.vm for card in cards) - len(claims))
 
 
 def _profiles(host: HostCapacity) -> Iterator[ProfileSum]:
-    """Each profile of a host that one of its GPUs serves, or would; what vSphere 9 tells of the host is not passed."""
-    told = {stem_of(name): count for name, count in host.host.remaining}
+    """Each profile of a host that one of its GPUs serves; never more than what vSphere 9 reports for the host."""
+    reported = {stem_of(name): count for name, count in host.host.remaining}
     for name in host.host.profiles:
-        rooms = [(gpu, room) for gpu in host.gpus if (room := gpu.room(name)) and serves(room)]
-        if rooms:
-            most = told.get(stem_of(name))
-            sure, at_best = sum(room.guaranteed for _, room in rooms), sum(room.possible for _, room in rooms)
-            if most is not None:
-                sure, at_best = min(sure, most), min(at_best, most)
-            yield ProfileSum(name, sure, at_best, _stranded(gpu for gpu, _ in rooms))
+        found = [(gpu, one) for gpu in host.gpus if (one := gpu.of(name)) and serves(one)]
+        if found:
+            guaranteed, possible = sum(one.guaranteed for _, one in found), sum(one.possible for _, one in found)
+            most = reported.get(stem_of(name), possible)
+            yield ProfileSum(name, min(guaranteed, most), min(possible, most), _stranded(gpu for gpu, _ in found))
 
 
-def serves(room: ProfileRoom) -> bool:
-    """Whether a GPU takes such a profile, or would when it has room: its mode is not the other one."""
-    return room.possible > 0 or room.why_not is None or room.why_not.code != "mode"
+def serves(capacity: ProfileCapacity) -> bool:
+    """Whether a GPU serves a profile, full or not: its mode does not exclude it."""
+    return capacity.possible > 0 or capacity.why_not is None or capacity.why_not.code != "mode"
 
 
 def _stranded(gpus: Iterable[GpuCapacity]) -> float:
@@ -121,15 +131,15 @@ def summary_lines(clusters: Sequence[ClusterSum], unknown_profiles: Sequence[str
     for one in clusters:
         lines += [_head(one), *_table(one.profiles), ""]
     if unknown_profiles:
-        lines += [f"profiles that the catalogue does not know: {', '.join(unknown_profiles)}", ""]
-    return lines[:-1] or ["no host shows a GPU"]
+        lines += [f"profiles that the catalogue does not have: {', '.join(unknown_profiles)}", ""]
+    return lines[:-1] or ["no host has a GPU that this account can see"]
 
 
 def _head(one: ClusterSum) -> str:
     hosts = f"{_count(one.hosts, 'host')}{f' ({one.closed} closed)' if one.closed else ''}"
     gpus = f"{_count(one.gpus, 'GPU')}{f' ({one.unknown} not offered)' if one.unknown else ''}"
     cards = f", {one.cards_free} of {_count(one.cards, 'whole card')} free" if one.cards else ""
-    return f"{f'cluster {one.name}' if one.name else ALONE}: {hosts}, {gpus}, {one.stranded_gb:g} GB stranded{cards}"
+    return f"{f'cluster {one.name}' if one.name else NO_CLUSTER}: {hosts}, {gpus}, {one.stranded_gb:g} GB stranded{cards}"
 
 
 def _count(number: int, what: str) -> str:
@@ -139,10 +149,10 @@ def _count(number: int, what: str) -> str:
 def _table(profiles: Sequence[ProfileSum]) -> list[str]:
     if not profiles:
         return []
-    rows = [("profile", "certain", "at best", "GB stranded")]
+    rows = [("profile", "guaranteed", "possible", "GB stranded")]
     rows += [(stem_of(one.profile), str(one.guaranteed), str(one.possible), f"{one.stranded_gb:g}") for one in profiles]
-    wide = max(len(row[0]) for row in rows)
-    return [f"  {name:<{wide}}  {sure:>7}  {best:>7}  {stranded:>11}" for name, sure, best, stranded in rows]
+    width = max(len(row[0]) for row in rows)
+    return [f"  {name:<{width}}  {sure:>10}  {best:>8}  {stranded:>11}" for name, sure, best, stranded in rows]
 
 
 def summary_json(clusters: Sequence[ClusterSum], unknown_profiles: Sequence[str] = ()) -> dict[str, Any]:

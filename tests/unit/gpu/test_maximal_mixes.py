@@ -94,9 +94,9 @@ def test_a_gpu_may_end_with_less_than_a_maximal_mix():
 def test_every_card_of_the_catalogue_has_a_number_from_it():
     """Cards with eight slices have 12 and 28, those with four 4; whichever the catalogue says each card has."""
     rows = DOCUMENT.partition("<!-- generated: instances -->")[2].partition("<!-- end -->")[0].splitlines()[3:]
-    told = {(slices.strip(), number.strip()) for _, slices, _, number in (row.strip("|").split("|") for row in rows)}
+    shown = {(slices.strip(), number.strip()) for _, slices, _, number in (row.strip("|").split("|") for row in rows)}
     assert len(rows) > 10
-    assert told == {("8", "12, 28 with the double-memory 1g"), ("4", "4")}
+    assert shown == {("8", "12, 28 with the double-memory 1g"), ("4", "4")}
 
 
 def test_the_enumeration_leaves_nothing_out():

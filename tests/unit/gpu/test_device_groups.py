@@ -1,4 +1,4 @@
-"""Device groups of linked vGPUs: what is certain and possible, against every way to link a host's GPUs and to stand on them."""
+"""Device groups of linked vGPUs: what is guaranteed and possible, against every way to stand on linked GPUs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from sites import examples, seeds
 
-from fleet.gpu.capacity.rooms import capacity, host_capacity
+from fleet.gpu.capacity.remaining import capacity, host_capacity
 from fleet.gpu.catalogue.profiles import Catalogue
 from fleet.gpu.devices import DeviceGroup, DynamicDevice
 from fleet.gpu.placement.place import place
-from fleet.gpu.placement.request import Request, Server
+from fleet.gpu.placement.request import Request, ServerRequest
 from fleet.gpu.report.as_json import map_json
 from fleet.gpu.report.map_text import map_lines
 from fleet.gpu.site import GpuHost, GpuSite, Occupant, PhysicalGpu, Reservation
@@ -62,12 +62,12 @@ def test_the_numbers_are_those_of_brute_force(rng):
         more = [*sizes, rng.choice((1, 1, 2, 4))]
         if free_groups(count, size, more):
             sizes = more
-    (room,) = host_capacity(host(count, *held(*sizes), groups=(size,)), Catalogue()).linked
+    (room,) = host_capacity(host(count, *held(*sizes), groups=(size,)), Catalogue()).groups
     ways = free_groups(count, size, sizes)
     assert room.possible == max(ways)
-    assert room.certain <= min(ways), "never more than is left in the unluckiest way"
+    assert room.guaranteed <= min(ways), "never more than is left in the unluckiest way"
     if set(sizes) <= {1}:
-        assert room.certain == min(ways)
+        assert room.guaranteed == min(ways)
 
 
 @pytest.mark.parametrize(
@@ -84,16 +84,16 @@ def test_the_numbers_are_those_of_brute_force(rng):
     ],
 )
 def test_what_is_left(count, size, sizes, numbers):
-    (room,) = host_capacity(host(count, *held(*sizes), groups=(size,)), Catalogue()).linked
-    assert (room.certain, room.possible) == numbers
+    (room,) = host_capacity(host(count, *held(*sizes), groups=(size,)), Catalogue()).groups
+    assert (room.guaranteed, room.possible) == numbers
 
 
 def test_what_cannot_be_read_or_serves_another_mode_is_no_group():
     for gpus in (host(2, Occupant("secret", None)), host(2, mode="multiInstanceGpu"), host(2, mode="none")):
-        (room,) = host_capacity(gpus, Catalogue()).linked
-        assert (room.certain, room.possible) == (0, 0)
-    (odd,) = host_capacity(GpuHost("esx", groups=("Nvidia:pair",)), Catalogue()).linked
-    assert (odd.size, odd.certain) == (0, 0)
+        (room,) = host_capacity(gpus, Catalogue()).groups
+        assert (room.guaranteed, room.possible) == (0, 0)
+    (odd,) = host_capacity(GpuHost("esx", groups=("Nvidia:pair",)), Catalogue()).groups
+    assert (odd.size, odd.guaranteed) == (0, 0)
 
 
 ONE_PAIR = (DeviceGroup(group(2)),)
@@ -101,13 +101,15 @@ ONE_PAIR = (DeviceGroup(group(2)),)
 
 def ask(site, count, *profiles, devices=ONE_PAIR, **rules):
     members = tuple(profile for device in devices for profile in device.vgpus)
-    return place(site, Request(tuple(Server(f"s{n}", (*profiles, *members), devices=devices) for n in range(count)), **rules))
+    return place(
+        site, Request(tuple(ServerRequest(f"s{n}", (*profiles, *members), devices=devices) for n in range(count)), **rules)
+    )
 
 
 def test_servers_go_where_their_group_is():
     site = GpuSite((host(2, groups=()), host(4, *held(1))))
     plan = ask(site, 2)
-    assert [seat.host for seat in plan.placements] == ["esx"]
+    assert [one.host for one in plan.placements] == ["esx"]
     assert plan.unplaced == ("s1",)
     assert any("esx: 1 of 2 device groups Nvidia:2@grid_a100d-80c%NVLink free, held by vm-0" in reason for reason in plan.reasons)
     assert any("esx: no device group" in reason for reason in plan.reasons)
@@ -116,8 +118,8 @@ def test_servers_go_where_their_group_is():
 def test_room_that_depends_on_links_is_only_possible():
     site = GpuSite((host(4, *held(1, 1)),))
     assert ask(site, 1).unplaced == ("s0",)
-    (seat,) = ask(site, 1, allow_possible=True).placements
-    assert not seat.certain
+    (placement,) = ask(site, 1, allow_possible=True).placements
+    assert not placement.certain
 
 
 def test_a_single_vgpu_of_the_same_server_may_break_a_group():

@@ -1,9 +1,9 @@
-"""The table of cards: every compute (C-series) vGPU profile, and how many of it one physical GPU takes.
+"""The table of GPU models: every compute (C-series) vGPU profile, and how many of it one physical GPU takes.
 
-Source: NVIDIA vgpu-device-manager, examples/config-example.yaml, whose type names and counts the table repeats
+Source: NVIDIA vgpu-device-manager, examples/config-example.yaml. The table repeats its type names and counts
 (``1-5C:7``: MIG-backed, one compute slice, 5 GB, seven per GPU; ``4C:10``: time-sliced, 4 GB, ten per GPU when all have
-the same size). Which token belongs to which board: NVIDIA AI Enterprise release notes. ``token=WORD/form`` ties a token
-to the GPU's marketing name and form factor; ``form`` may stay empty.
+the same size). Which token belongs to which board: NVIDIA AI Enterprise release notes. ``token=NAME/form`` ties a token, with
+which profile names begin, to the GPU's marketing name and form factor; the form factor may stay empty.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ MAX_VGPUS_PER_GPU = 32  # no profile of the source table goes beyond it, whateve
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Cards that share one column of profiles.
+    """GPU models that share one column of profiles.
 
     Attributes:
-        tokens: ``token=WORD/form`` of each card, separated by spaces.
-        memory_gb: nominal frame buffer.
-        slices: memory slices in MIG mode; 0 for cards without MIG.
+        tokens: ``token=NAME/form`` of each model, separated by spaces.
+        memory_gb: nominal frame buffer in GB.
+        slices: memory slices in MIG mode; 0 for models without MIG.
         mig: MIG-backed profiles with one vGPU per GPU instance.
-        shared: time-sliced profiles with their maximum in same-size mode.
-        mig_shared: profiles with several vGPUs per GPU instance: catalogued, never offered.
-        switches: whether the manager may switch an *empty* GPU between MIG and time-slicing by itself (Hopper).
+        time_sliced: time-sliced profiles with their maximum in same-size mode.
+        mig_time_sliced: profiles with several vGPUs per GPU instance: catalogued, never offered.
+        switches_mode: whether the manager may switch an *empty* GPU between MIG and time-slicing by itself (Hopper).
     """
 
     tokens: str
     memory_gb: int
     slices: int
     mig: str
-    shared: str
-    mig_shared: str = ""
-    switches: bool = False
+    time_sliced: str
+    mig_time_sliced: str = ""
+    switches_mode: bool = False
 
 
 _AMPERE_40 = "1-5C:7 1-5CME:1 1-10C:4 2-10C:3 3-20C:2 4-20C:1 7-40C:1"
@@ -60,7 +60,7 @@ ROWS: tuple[Row, ...] = (
         8,
         _EIGHTY,
         "4C:20 5C:16 8C:10 10C:8 16C:5 20C:4 40C:2 80C:1",
-        switches=True,
+        switches_mode=True,
     ),
     Row(
         "H100L=H100/pcie H100XL=H100/sxm H800L=H800/pcie",
@@ -68,7 +68,7 @@ ROWS: tuple[Row, ...] = (
         8,
         _HOPPER_94,
         "4C:23 6C:15 11C:8 15C:6 23C:4 47C:2 94C:1",
-        switches=True,
+        switches_mode=True,
     ),
     Row(
         "H100XS=H100/sxm",
@@ -76,7 +76,7 @@ ROWS: tuple[Row, ...] = (
         8,
         "1-8C:7 1-8CME:1 1-16C:4 2-16C:3 3-32C:2 4-32C:1 7-64C:1",
         "4C:16 8C:8 16C:4 32C:2 64C:1",
-        switches=True,
+        switches_mode=True,
     ),
     Row(
         "H200=H200/pcie H200X=H200/sxm H20X=H20/sxm",
@@ -84,17 +84,17 @@ ROWS: tuple[Row, ...] = (
         8,
         _HOPPER_141,
         "4C:32 7C:20 8C:16 14C:10 17C:8 28C:5 35C:4 70C:2 141C:1",
-        switches=True,
+        switches_mode=True,
     ),
-    Row("H20=H20/", 96, 8, _HOPPER_96, "4C:24 6C:16 8C:12 12C:8 16C:6 24C:4 32C:3 48C:2 96C:1", switches=True),
-    Row("GH200=GH200/", 96, 8, _HOPPER_96, "96C:1", switches=True),
+    Row("H20=H20/", 96, 8, _HOPPER_96, "4C:24 6C:16 8C:12 12C:8 16C:6 24C:4 32C:3 48C:2 96C:1", switches_mode=True),
+    Row("GH200=GH200/", 96, 8, _HOPPER_96, "96C:1", switches_mode=True),
     Row(
         "GH200L=GH200/",
         144,
         8,
         "1-18C:7 1-18CME:1 1-36C:4 2-36C:3 3-72C:2 4-72C:1 7-144C:1",
         "144C:1",
-        switches=True,
+        switches_mode=True,
     ),
     # Blackwell
     Row("B200X=B200/sxm", 180, 8, "1-23C:7 1-23CME:1 1-45C:4 2-45C:3 3-90C:2 4-90C:1 7-180C:1", "180C:1"),
@@ -106,7 +106,7 @@ ROWS: tuple[Row, ...] = (
         4,
         "1-24C:4 2-48C:2 4-96C:1",
         "8C:12 12C:8 16C:6 24C:4 32C:3 48C:2 96C:1",
-        mig_shared="1-8C:12 1-12C:8 2-12C:8 2-16C:6 2-24C:4 4-24C:4 4-32C:3 4-48C:2",
+        mig_time_sliced="1-8C:12 1-12C:8 2-12C:8 2-16C:6 2-24C:4 4-24C:4 4-32C:3 4-48C:2",
     ),
     # without MIG
     Row(

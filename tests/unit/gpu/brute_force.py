@@ -131,17 +131,17 @@ class Host:
     def batches(
         self, servers: tuple[tuple[str, ...], ...], demand: tuple[int, ...], *, certain: bool = True
     ) -> set[tuple[int, ...]]:
-        """Every batch (how many of each kind of server) for which an order exists."""
+        """Every batch (how many servers of each class) for which an order exists."""
         zero = (0,) * len(demand)
         found = {zero: self.start}
         todo = [zero]
         while todo:
-            bag = todo.pop()
-            for kind, server in enumerate(servers):
-                more = (*bag[:kind], bag[kind] + 1, *bag[kind + 1 :])
-                if more[kind] > demand[kind] or more in found:
+            batch = todo.pop()
+            for index, server in enumerate(servers):
+                more = (*batch[:index], batch[index] + 1, *batch[index + 1 :])
+                if more[index] > demand[index] or more in found:
                     continue
-                joints = self._server(found[bag], server, certain=certain)
+                joints = self._server(found[batch], server, certain=certain)
                 if joints:
                     found[more] = joints
                     todo.append(more)

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.gpu.capacity.state import empty_state, possible
-from fleet.gpu.catalogue.geometry import DOUBLE, SHAPES, free_masks, maximal_mixes, mix_text
-from fleet.gpu.catalogue.profiles import MIG, cards
+from fleet.gpu.capacity.state import empty_state, possible_count
+from fleet.gpu.catalogue.mig_geometry import DOUBLE, INSTANCE_PROFILES, free_masks, maximal_mixes, mix_text
+from fleet.gpu.catalogue.profiles import MIG, gpu_models
 
 TWELVE = """7x1g; 5x1g+2g; 4x1g+3g; 3x1g+2x2g; 3x1g+4g; 2x1g+2g+3g; 1g+3x2g; 1g+2g+4g; 2x2g+3g; 3g+3g; 3g+4g; 7g"""
 A30 = """4x1g; 2x1g+2g; 2x2g; 4g"""
@@ -40,22 +40,22 @@ def test_a30_has_four():
 @pytest.mark.parametrize("never", [("4g", "4g"), ("3g", "3g", "3g"), ("2g", "2g", "2g", "2g"), ("7g", "1g")])
 def test_what_is_never_feasible(never):
     states = {0}
-    for shape in never:
-        states = {used | mask for used in states for mask in free_masks(8, shape, used)}
+    for name in never:
+        states = {used | mask for used in states for mask in free_masks(8, name, used)}
     assert not states
 
 
 def test_memory_slices_apart_imply_that_the_compute_slices_suffice():
     for slices, compute in ((8, 7), (4, 4)):
         for mix in maximal_mixes(slices, double=True):
-            assert sum(SHAPES[slices][name].compute for name in mix) <= compute, mix_text(mix)
+            assert sum(INSTANCE_PROFILES[slices][name].compute for name in mix) <= compute, mix_text(mix)
 
 
 def test_the_geometry_gives_every_maximum_of_the_table():
-    for card in cards().values():
-        for profile in card.profiles:
+    for model in gpu_models().values():
+        for profile in model.profiles:
             if profile.backing == MIG:
-                assert possible(empty_state((card.token,), MIG), profile.stem) == profile.max_per_gpu, profile.stem
+                assert possible_count(empty_state((model.token,), MIG), profile.stem) == profile.max_per_gpu, profile.stem
 
 
 def test_a_mix_reads_like_people_write_it():

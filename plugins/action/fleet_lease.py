@@ -10,6 +10,7 @@ from ansible.utils.display import Display
 from ansible.utils.vars import load_extra_vars
 
 from fleet.ansible import run
+from fleet.ansible.module_spec import lease_spec
 from fleet.ansible.origin import COUNTS, RUN_ONLY, check_one_fleet, module_arguments
 from fleet.errors import FleetError, UsageError
 from fleet.lease.store import Waiting
@@ -20,18 +21,7 @@ from fleet.service import lease
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        _, options = self.validate_argument_spec(
-            {
-                "state": {"choices": ["taken", "kept"], "default": "taken"},
-                "wait": {"type": "float", "default": 0.0},
-                "create": {"type": "bool", "default": True},
-                "scale_out": {"type": "bool", "default": False},
-                "partial": {"type": "bool", "default": False},
-                "allow_possible": {"type": "bool", "default": False},
-                "site_file": {"type": "path"},
-                "fleet": {"type": "str"},
-            }
-        )
+        _, options = self.validate_argument_spec(lease_spec())
         if self._task.check_mode:
             return {"changed": False, "lease": None, "msg": "Check mode writes nothing and takes no lease."}
         try:

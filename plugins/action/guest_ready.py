@@ -1,5 +1,5 @@
 # GPL-3.0-or-later
-"""The controller's half of guest_ready: it compares the clocks, and fails for what is wrong. Logic: fleet.guest.checks."""
+"""The controller's half of guest_ready: it compares the clocks, and fails when there is a problem. Logic: fleet.guest.checks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        asked = time.time()
+        begin = time.time()
         result = self._execute_module(task_vars=task_vars)
         problems = result.get("problems", {})
         if result.get("clock"):
             limit = float(self._task.args.get("max_skew", 10))
-            problem = checks.clock(result["clock"], asked, time.time(), limit)
+            problem = checks.clock(result["clock"], begin, time.time(), limit)
             problems |= {"time": problem} if problem else {}
         if problems:
-            said = "; ".join(f"{name}: {problems[name]}" for name in checks.CHECKS if name in problems)
-            result.update(failed=True, problems=problems, msg=said)
+            message = "; ".join(f"{name}: {problems[name]}" for name in checks.CHECKS if name in problems)
+            result.update(failed=True, problems=problems, msg=message)
         return result

@@ -1,6 +1,6 @@
 # Copyright: the triton-fleet authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The controller's half of triton_models: checksums of the source, one archive of what the target lacks. Logic: fleet.models."""
+"""The controller's half of triton_models: checksums of the source, one archive of what the target lacks. Logic: fleet.client.model_source."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        # Where the models come from, and how, is the controller's matter: the target hears neither a signed URL nor a header.
+        # The controller alone fetches the models: the target receives neither a signed URL nor a header.
         given, digest, headers = (arguments.pop(name, None) for name in ("source", "checksum", "headers"))
         if not given:
             raise AnsibleActionFail("triton_models: source is missing")

@@ -16,7 +16,7 @@ options:
     required: true
     choices: [fleet_vsphere]
   vcenter:
-    description: How to reach vCenter, see docs/inventory.md. VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD fill what is left open.
+    description: How to reach vCenter, see docs/inventory.md. VMWARE_HOST, VMWARE_USER and VMWARE_PASSWORD set what the file does not.
     type: dict
   fleets:
     description: The fleets of the site.

@@ -7,27 +7,18 @@ module: fleet_member
 short_description: Write the state of members of a fleet into vCenter, many at once
 description:
   - Sets C(fleet.state) and C(fleet.reason) of confirmed members.
-  - When every server of the target is ready, the record's open requests are closed.
+  - Closes the open requests of the fleet's record when every server of the target is ready.
+  - Runs on the controller.
 options:
-  site_file:
-    description: The site's C(fleet.yml). The action plugin fills it from the fleet's logical host.
-    type: path
-    required: true
-  fleet:
-    description: The fleet's name. The action plugin fills it from the fleet's logical host.
-    type: str
-    required: true
-  run:
-    description: The id under which this run holds the fleet's lease. The action plugin fills it.
-    type: str
   states:
-    description: Member name to C(state) and, where there is one, C(reason).
+    description: For each member's name, its C(state) and, if there is one, the C(reason).
     type: dict
     required: true
   strict:
     description: Fail, after writing, when any member of the fleet is quarantined.
     type: bool
     default: false
+extends_documentation_fragment: [fleet]
 attributes:
   check_mode:
     support: full
@@ -35,7 +26,7 @@ author: [triton-fleet]
 """
 
 EXAMPLES = r"""
-- name: One serves, one does not
+- name: Write that one server serves and another does not
   fleet_member:
     states:
       demo-001: {state: ready}
@@ -49,36 +40,25 @@ marked:
   returned: always
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.fleet.ansible.module import FleetModule
+from ansible.module_utils.fleet.ansible.module_spec import fleet_spec
 
 try:
-    from fleet.errors import FleetError
-    from fleet.service import scale
-    from fleet.service.session import open_fleet
+    from fleet.service.dispatch import member
 except ImportError:
-    scale = None  # type: ignore[assignment]
+    member = None
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "site_file": {"type": "path", "required": True},
-            "fleet": {"type": "str", "required": True},
-            "run": {"type": "str"},
-            "states": {"type": "dict", "required": True},
-            "strict": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    if scale is None:
-        module.fail_json(msg=missing_required_lib("triton-fleet (the Python package fleet)"))
-    states = {name: (entry["state"], entry.get("reason") or None) for name, entry in module.params["states"].items()}
-    try:
-        with open_fleet(module.params["site_file"], module.params["fleet"], run=module.params["run"]) as controller:
-            marked = controller.mark(states, check=module.check_mode, strict=module.params["strict"])
-    except FleetError as error:
-        module.fail_json(msg=str(error), exit_code=error.exit_code, error=type(error).__name__)
-    module.exit_json(changed=bool(marked), marked=marked)
+def argument_spec():
+    return {
+        **fleet_spec(),
+        "states": {"type": "dict", "required": True},
+        "strict": {"type": "bool", "default": False},
+    }
+
+
+def main():
+    FleetModule(argument_spec()).delegate(member)
 
 
 if __name__ == "__main__":

@@ -1,28 +1,25 @@
 #!/usr/bin/python
 # Copyright: the triton-fleet authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Ansible module: what there is of HAProxy on a balancer. Logic: fleet.haproxy."""
+"""Ansible module: which HAProxy is on a balancer. Logic: fleet.guest.haproxy.info."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: haproxy_info
-short_description: Tell which HAProxy is installed and what runs
+short_description: Read which HAProxy is installed and what runs
 description:
-  - Only reads. It never fails for what it finds; RV(problem) says in a sentence why this HAProxy will not do.
+  - Only reads. It never fails for what it finds. RV(problem) says in a sentence why this HAProxy cannot be used.
 options:
   minimum:
-    description: The oldest version that will do.
+    description: The oldest version that can be used.
     type: str
     default: "2.6"
   package:
     description: The package that would be installed.
     type: str
     default: haproxy
-  socket:
-    description: HAProxy's runtime API.
-    type: path
-    default: /run/haproxy/admin.sock
+extends_documentation_fragment: [haproxy]
 attributes:
   check_mode:
     support: full
@@ -30,7 +27,7 @@ author: triton-fleet
 """
 
 EXAMPLES = r"""
-- name: Look at HAProxy
+- name: Read the version of HAProxy
   haproxy_info:
   become: true
   register: info
@@ -38,7 +35,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 installed:
-  description: Whether HAProxy is there.
+  description: Whether HAProxy is installed.
   returned: always
   type: bool
 version:
@@ -58,44 +55,26 @@ description:
   returned: always
   type: str
 problem:
-  description: Why this HAProxy will not do and what to do about it; empty when it will.
+  description: Why this HAProxy cannot be used and what to do. Empty when it can be used.
   returned: always
   type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fleet.errors import FleetError
-from ansible.module_utils.fleet.guest.haproxy.runtime import Runtime
-from ansible.module_utils.fleet.guest.haproxy.version import parse_version, problem
+from ansible.module_utils.fleet.guest.haproxy.info import info
+from ansible.module_utils.fleet.guest.module import haproxy_spec, run
+
+
+def argument_spec():
+    return {
+        **haproxy_spec(),
+        "minimum": {"type": "str", "default": "2.6"},
+        "package": {"type": "str", "default": "haproxy"},
+    }
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={
-            "minimum": {"type": "str", "default": "2.6"},
-            "package": {"type": "str", "default": "haproxy"},
-            "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
-        },
-        supports_check_mode=True,
-    )
-    p = module.params
-    binary = module.get_bin_path("haproxy")
-    version = parse_version(module.run_command([binary, "-v"])[1]) if binary else ""
-    apt = module.get_bin_path("apt-cache")
-    candidate = "" if binary or not apt else parse_version(module.run_command([apt, "policy", p["package"]])[1])
-    try:
-        description, running = Runtime(p["socket"], timeout=5).info().description, True
-    except FleetError:
-        description, running = "", False
-    module.exit_json(
-        changed=False,
-        installed=bool(binary),
-        version=version,
-        candidate=candidate,
-        running=running,
-        description=description,
-        problem=problem(version, candidate, p["minimum"], p["package"]),
-    )
+    run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), info)
 
 
 if __name__ == "__main__":

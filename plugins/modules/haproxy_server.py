@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: the triton-fleet authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Ansible module: servers of a running HAProxy. Logic: fleet.haproxy."""
+"""Ansible module: servers of a running HAProxy. Logic: fleet.guest.haproxy.converge."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ module: haproxy_server
 short_description: Admit, drain and remove servers of a running HAProxy without a reload
 description:
   - Brings the servers of the named backends to the wanted state through the runtime API on a unix socket, many at once.
-  - A new server is added in maintenance, gets traffic only after a good health check, and gets it in all backends together.
-  - A leaving server is drained, waited for until nothing runs on it, and then deleted. Additions go before removals.
-  - The same servers have to be written into the configuration file by the caller (the role C(haproxy) does).
+  - A new server is added in maintenance. It receives traffic only after a good health check, and in all backends together.
+  - A server that leaves is drained, and deleted when nothing runs on it any more. Additions go before removals.
+  - The caller has to write the same servers into the configuration file (the role C(haproxy) does).
 options:
-  socket:
-    description: HAProxy's runtime API (C(stats socket … level admin)).
-    type: path
-    default: /run/haproxy/admin.sock
   backends:
     description: The backends whose servers are managed.
     type: list
     elements: dict
     required: true
-    options:
+    suboptions:
       name:
         description: The backend's name.
         type: str
@@ -33,7 +29,7 @@ options:
         type: int
         required: true
       options:
-        description: What follows C(server NAME ADDRESS:PORT) in the configuration; added servers get the same.
+        description: What follows C(server NAME ADDRESS:PORT) in the configuration. Added servers receive the same options.
         type: str
         default: ""
   servers:
@@ -41,18 +37,17 @@ options:
     type: list
     elements: dict
     default: []
-    options:
+    suboptions:
       name:
         description: The server's name.
         type: str
         required: true
       address:
-        description: Its IP address; needed when I(state=present).
+        description: Its IP address. Required when O(servers[].state=present).
         type: str
-        default: ""
       state:
         description: >-
-          C(present) gets traffic. C(drained) finishes what it has and gets nothing new. C(absent) is drained, then deleted.
+          C(present) receives traffic. C(drained) finishes its requests and receives no new ones. C(absent) is drained, then deleted.
         type: str
         choices: [present, drained, absent]
         default: present
@@ -61,39 +56,41 @@ options:
     type: bool
     default: false
   keep:
-    description: Names of servers that O(exact) leaves as they are.
+    description: Names of servers that O(exact) does not remove.
     type: list
     elements: str
     default: []
   ready_timeout:
-    description: Seconds that an admitted server has for its first good health check.
+    description: Seconds until the first good health check of an admitted server.
     type: float
     default: 60
   fresh:
     description:
-      - Names of servers that were started a moment ago. Where nothing changes for them, they too have O(ready_timeout) for a good check.
+      - Names of servers that were started a moment ago. The module waits O(ready_timeout) for their first good health check, also when it
+        changes nothing for them.
     type: list
     elements: str
     default: []
   drain_timeout:
-    description: Seconds that running requests and streams have to end.
+    description: Seconds until running requests and streams have ended.
     type: float
     default: 300
   force:
-    description: End what still runs after O(drain_timeout) instead of failing.
+    description: End the requests that still run after O(drain_timeout), instead of failing.
     type: bool
     default: false
   strict:
-    description: Fail when a server could not be admitted or drained; otherwise only report it.
+    description: Fail when a server could not be admitted or drained. Otherwise only report it.
     type: bool
     default: true
   description:
-    description: Wait until the running process has this C(description) (see C(show info)); empty does not wait.
+    description: Wait until the running process has this C(description) (see C(show info)). Empty does not wait.
     type: str
     default: ""
   state_file:
-    description: Where to write C(show servers state) after a change, so that a restart knows the same.
+    description: Where to write C(show servers state) after a change. HAProxy reads it when it restarts.
     type: path
+extends_documentation_fragment: [haproxy]
 attributes:
   check_mode:
     support: full
@@ -105,7 +102,7 @@ author: triton-fleet
 """
 
 EXAMPLES = r"""
-- name: Admit two servers, remove whatever else is there
+- name: Admit two servers, remove all others
   haproxy_server:
     backends:
       - {name: triton_grpc, port: 8001, options: proto h2 check port 8000 check-proto h1}
@@ -138,20 +135,22 @@ servers:
   elements: dict
   sample: [{backend: triton_grpc, name: triton-01, address: 10.0.0.11, port: 8001, status: UP, health: L7OK, sessions: 0}]
 not_admitted:
-  description: Servers that got no good health check in time, and why. They have no traffic.
+  description: Servers without a good health check in time, and why. They receive no traffic.
   returned: always
   type: dict
 unreached:
-  description: Servers that are to be present, had their time (were changed just now, or are O(fresh)) and pass no health check; what it says.
+  description: >-
+    Servers that should be present, had time for a health check (they were changed just now, or are O(fresh)), and do not pass it, with
+    what the check says.
   returned: always
   type: dict
   sample: {triton-02: L4TOUT}
 not_drained:
-  description: Servers that still had requests when the time was up, and how many.
+  description: Servers that still had requests after O(drain_timeout), and how many.
   returned: always
   type: dict
 problem:
-  description: Both of these as one sentence, empty when all went well.
+  description: RV(not_admitted) and RV(not_drained) as one sentence. Empty when there was no problem.
   returned: always
   type: str
 version:
@@ -160,18 +159,14 @@ version:
   type: str
 """
 
-import os
-import tempfile
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fleet.errors import FleetError
-from ansible.module_utils.fleet.guest.haproxy.runtime import Runtime
-from ansible.module_utils.fleet.guest.haproxy.servers import PRESENT, Backend, Wanted, apply, await_healthy, plan, settle
+from ansible.module_utils.fleet.guest.haproxy.converge import converge
+from ansible.module_utils.fleet.guest.module import haproxy_spec, run
 
 
-def spec():
+def argument_spec():
     return {
-        "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
+        **haproxy_spec(),
         "backends": {
             "type": "list",
             "elements": "dict",
@@ -188,9 +183,10 @@ def spec():
             "default": [],
             "options": {
                 "name": {"type": "str", "required": True},
-                "address": {"type": "str", "default": ""},
+                "address": {"type": "str"},
                 "state": {"type": "str", "choices": ["present", "drained", "absent"], "default": "present"},
             },
+            "required_if": [("state", "present", ["address"])],
         },
         "exact": {"type": "bool", "default": False},
         "keep": {"type": "list", "elements": "str", "default": []},
@@ -204,78 +200,8 @@ def spec():
     }
 
 
-def picture(servers):
-    return "".join(f"{s.backend}/{s.name} {s.address}:{s.port} {s.status}\n" for s in servers)
-
-
-def write_state(runtime, path):
-    with tempfile.NamedTemporaryFile("w", dir=os.path.dirname(path), delete=False) as file:
-        file.write(runtime.state())
-    os.replace(file.name, path)
-
-
-def run(module):
-    p = module.params
-    runtime = Runtime(p["socket"])
-    backends = [Backend(**backend) for backend in p["backends"]]
-    wanted = [Wanted(**server) for server in p["servers"]]
-    names = {backend.name for backend in backends}
-    if not module.check_mode and p["description"]:
-        settle(runtime, backends, description=p["description"], timeout=p["ready_timeout"])
-    before = [server for server in runtime.servers() if server.backend in names]
-    steps = plan(backends, wanted, before, exact=p["exact"], keep=p["keep"])
-    result = {
-        "changed": bool(steps),
-        "actions": [str(step) for step in steps],
-        "not_admitted": {},
-        "not_drained": {},
-        "version": runtime.info().version,
-    }
-    if steps and not module.check_mode:
-        outcome = apply(
-            runtime,
-            steps,
-            ready_timeout=p["ready_timeout"],
-            drain_timeout=p["drain_timeout"],
-            force=p["force"],
-        )
-        result.update(not_admitted=outcome.not_admitted, not_drained=outcome.not_drained)
-        if p["state_file"]:
-            write_state(runtime, p["state_file"])
-    present = {server.name for server in wanted if server.state == PRESENT}
-    awaited = set() if module.check_mode else present.intersection(p["fresh"]) - result["not_admitted"].keys()
-    after = [server for server in await_healthy(runtime, awaited, p["ready_timeout"]) if server.backend in names]
-    had_time = {step.name for step in steps}.union(p["fresh"])
-    result["unreached"] = {
-        s.name: f"{s.health.lstrip('* ')} {s.health_text}".strip() or "no health check ran"
-        for s in after
-        if s.name in present & had_time and not s.healthy
-    }
-    result["servers"] = [
-        {key: getattr(s, key) for key in ("backend", "name", "address", "port", "status", "health", "sessions")} for s in after
-    ]
-    if module.check_mode:
-        result["diff"] = {"before": picture(before), "after": picture(before) + "".join(f"{s}\n" for s in steps)}
-    else:
-        result["diff"] = {"before": picture(before), "after": picture(after)}
-    bad = [f"{name} was not admitted ({why})" for name, why in sorted(result["not_admitted"].items())]
-    bad += [
-        f"{name} still had {left} request(s) or stream(s) after {p['drain_timeout']:g} s: it gets nothing new; "
-        "run again, or end them with force"
-        for name, left in sorted(result["not_drained"].items())
-    ]
-    result["problem"] = "; ".join(bad)
-    if bad and p["strict"]:
-        module.fail_json(msg=result["problem"], **result)
-    module.exit_json(**result)
-
-
 def main():
-    module = AnsibleModule(argument_spec=spec(), supports_check_mode=True)
-    try:
-        run(module)
-    except FleetError as error:
-        module.fail_json(msg=str(error))
+    run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), converge)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: the triton-fleet authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Ansible module: wait for Triton and ask each model something. Logic: fleet.guest.triton.http."""
+"""Ansible module: wait for Triton and ask each model. Logic: fleet.guest.triton.ready."""
 
 from __future__ import annotations
 
@@ -9,36 +9,32 @@ DOCUMENTATION = r"""
 module: triton_ready
 short_description: Wait until Triton is ready and every model has answered an inference
 description:
-  - Waits for the server's readiness, then each model's, then asks each model once over HTTP.
-  - A model is asked with its entry in O(samples), with the C(sample.json) in its directory, or with the smallest tensors that its metadata
-    allows (each open dimension 1, zeros, empty strings); RV(models) says which.
+  - Waits until the server is ready, then until each model is ready, then sends each model one inference request over HTTP.
+  - The request is the model's entry in O(samples), the C(sample.json) in its directory, or the smallest tensors that its metadata
+    allows (each open dimension 1, zeros, empty strings). RV(models) says which.
   - A ready server may still fail every inference (a dead Python stub does not change its health), so only an answer counts.
   - Runs in a guest against its own Triton, or on the controller against a URL.
 options:
-  url:
-    description: Triton's HTTP address, or a balancer's.
-    type: str
-    default: http://127.0.0.1:8000
   models:
-    description: The models. Empty means the directories of O(repository), without it whatever the server lists.
+    description: The models. Empty means the directories of O(repository), and without O(repository) the models that the server lists.
     type: list
     elements: str
     default: []
   repository:
     description: >-
-      A model repository on the machine where the module runs. A C(sample.json) in a model's directory is the request it is asked with.
+      A model repository on the machine where the module runs. A C(sample.json) in a model's directory is the request for that model.
     type: path
   samples:
-    description: Requests by model, C({"inputs":[{"name":…,"shape":…,"datatype":…,"data":…}]}); they win over C(sample.json).
+    description: Requests by model, C({"inputs":[{"name":…,"shape":…,"datatype":…,"data":…}]}). They overrule C(sample.json).
     type: dict
     default: {}
   infer:
-    description: Ask each model; otherwise only wait for readiness.
+    description: Send each model a request. Otherwise only wait until it is ready.
     type: bool
     default: true
   servers:
     description: >-
-      Names of the servers behind a balancer, each of which has to answer (response header C(x-fleet-server)). Asks the first model.
+      Names of the servers behind a balancer. Each has to answer (response header C(x-fleet-server)). The requests go to the first model.
     type: list
     elements: str
     default: []
@@ -47,18 +43,14 @@ options:
     type: bool
     default: true
   timeout:
-    description: Seconds to wait for readiness.
+    description: Seconds to wait until everything is ready.
     type: float
     default: 120
-  unit:
-    description: >-
-      The systemd unit that runs Triton on this machine. Its last complaints become part of an error, and the wait ends early
-      when the unit keeps restarting.
-    type: str
+extends_documentation_fragment: [triton]
 attributes:
   check_mode:
     support: full
-    description: Asks once instead of waiting, and never fails; RV(ready) tells.
+    description: Asks once instead of waiting, and never fails. RV(ready) has the result.
 author: triton-fleet
 """
 
@@ -89,7 +81,7 @@ server:
   returned: success
   type: str
 models:
-  description: What answered.
+  description: The models that answered.
   returned: success
   type: list
   elements: dict
@@ -104,56 +96,26 @@ skipped:
   type: dict
 """
 
-import dataclasses
-from pathlib import Path
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.fleet.errors import FleetError
-from ansible.module_utils.fleet.guest.triton.http import Triton, ask_each, wait_ready
-from ansible.module_utils.fleet.guest.triton.sample import made_request, models_in
-from ansible.module_utils.fleet.guest.triton.unit import Unit
+from ansible.module_utils.fleet.guest.module import run, triton_spec
+from ansible.module_utils.fleet.guest.triton.ready import ready
+
+
+def argument_spec():
+    return {
+        **triton_spec(),
+        "models": {"type": "list", "elements": "str", "default": []},
+        "repository": {"type": "path"},
+        "samples": {"type": "dict", "default": {}},
+        "infer": {"type": "bool", "default": True},
+        "servers": {"type": "list", "elements": "str", "default": []},
+        "validate_certs": {"type": "bool", "default": True},
+        "timeout": {"type": "float", "default": 120},
+    }
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={
-            "url": {"type": "str", "default": "http://127.0.0.1:8000"},
-            "models": {"type": "list", "elements": "str", "default": []},
-            "repository": {"type": "path"},
-            "samples": {"type": "dict", "default": {}},
-            "infer": {"type": "bool", "default": True},
-            "servers": {"type": "list", "elements": "str", "default": []},
-            "validate_certs": {"type": "bool", "default": True},
-            "timeout": {"type": "float", "default": 120},
-            "unit": {"type": "str"},
-        },
-        supports_check_mode=True,
-    )
-    p = module.params
-    unit = Unit(p["unit"], lambda command: module.run_command(command)[1]) if p["unit"] else None
-    try:
-        known = models_in(Path(p["repository"])) if p["repository"] else {}
-        names = p["models"] or list(known) or list(p["samples"])
-        wanted = {name: p["samples"].get(name) or known.get(name) for name in names} or None
-        triton = Triton(p["url"], verify=p["validate_certs"])
-        report = wait_ready(
-            triton,
-            wanted,
-            timeout=0 if module.check_mode else p["timeout"],
-            infer=p["infer"],
-            sources={name: "samples" if name in p["samples"] else "sample.json" for name in names},
-            still_worth=unit.still_worth if unit else lambda: None,
-        )
-        if p["servers"] and report.models:
-            name = report.models[0].name
-            request = (wanted or {}).get(name) or made_request(triton.metadata(name), triton.config(name))
-            report.answered_by = ask_each(triton, name, request, p["servers"])
-    except (FleetError, OSError) as error:
-        message = str(error)
-        if module.check_mode:
-            module.exit_json(changed=False, ready=False, msg=message)
-        module.fail_json(msg=message + (unit.says() if unit else ""), ready=False)
-    module.exit_json(changed=False, ready=True, **dataclasses.asdict(report))
+    run(AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True), ready)
 
 
 if __name__ == "__main__":

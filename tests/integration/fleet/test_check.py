@@ -131,6 +131,22 @@ def test_by_hand_modules_only_look(site):
     assert site.writes(mark) == []
 
 
+@pytest.mark.parametrize(
+    ("module", "parameters", "message"),
+    [
+        ("fleet_server", '{"limits": {"adress": 1}}', "limits.adress. Supported parameters include: address, clone"),
+        ("fleet_server", '{"size": 2, "add": 1}', "mutually exclusive: size|add"),
+        ("fleet_resize", '{"state": "changed", "servers": ["a", "b"]}', "exactly one"),
+        ("fleet_member", '{"states": {"demo-001": {"state": "redy"}}}', "demo-001 needs a state"),
+    ],
+)
+def test_a_bad_parameter_is_a_usage_error(site, module, parameters, message):
+    refused = adhoc(site, module, parameters)
+    assert refused.code == 2
+    assert message in refused.text
+    assert "exit_code: 2" in refused.text or '"exit_code": 2' in refused.text
+
+
 def test_both_modules_in_a_playbook_elsewhere(site, tmp_path):
     """ansible.cfg wires the callback plugin for playbooks that lie beside neither it nor this project's."""
     states = {"demo-001": {"state": "ready"}, "demo-002": {"state": "quarantined", "reason": "no GPU"}}

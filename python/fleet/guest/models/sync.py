@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import pwd
 import shutil
 import tarfile
 import tempfile
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import FleetError, GuestError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ...errors import FleetError, GuestError, UsageError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
 from .disk import discard, put, sync_dir, write_whole
 from .manifest import CHUNK, Item, Known, checksum, digest_of, scan
 from .pending import Pending
@@ -41,6 +42,21 @@ class Owner:
 
     uid: int
     gid: int
+
+    @classmethod
+    def named(cls, name: str | None) -> Owner | None:
+        """The owner by a user's name; None for no name.
+
+        Raises:
+            UsageError: there is no such user.
+        """
+        if not name:
+            return None
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            raise UsageError(f"there is no user '{name}' on this VM") from None
+        return cls(entry.pw_uid, entry.pw_gid)
 
 
 def state_dir(repository: Path) -> Path:

@@ -11,6 +11,8 @@ from .service import complaints, parse_properties
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..module import Module  # noqa: TID252
+
 ENOUGH = 3  # restarts that show that waiting on is useless
 
 
@@ -21,6 +23,11 @@ class Unit:
         """Count its restarts from now on."""
         self.name, self.run, self.clock = name, run, clock
         self.first, self.looked = self._restarts(), clock()
+
+    @classmethod
+    def of(cls, module: Module) -> Unit | None:
+        """The unit that a module's ``unit`` names; None where it names none."""
+        return cls(module.params["unit"], lambda command: module.run_command(command)[1]) if module.params["unit"] else None
 
     def still_worth(self) -> None:
         """Return while waiting makes sense.

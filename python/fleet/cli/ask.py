@@ -108,9 +108,9 @@ def _ask_bert(
     answers = []
     with Client(target) as channel:
         for _ in range(count):
-            told = client.ask(channel, model, vocabulary, question, context, size=size, stride=stride)
-            names = sorted({server or "unknown" for server in told.servers})
-            answers.append(Answer(text=told.text, server=" and ".join(names), seconds=told.seconds))
+            answer = client.ask(channel, model, vocabulary, question, context, size=size, stride=stride)
+            names = sorted({server or "unknown" for server in answer.servers})
+            answers.append(Answer(text=answer.text, server=" and ".join(names), seconds=answer.seconds))
     return answers
 
 

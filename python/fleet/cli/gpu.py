@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fleet.service.capacity import Fit
     from fleet.site.load import Site
 
-MOST = 100_000  # servers in one question: more than any vCenter holds, and each gets a name and a line
+MOST = 100_000  # servers in one question: more than any vCenter holds; each has a name and a line
 
 
 def _finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
@@ -78,8 +78,8 @@ def gpu(
 @click.option("--anti-affinity", type=click.Choice(["none", "host", "gpu"]), help="What no two share (default: none).")
 @click.option("--keep", metavar="P", help="A profile that must still fit afterwards.")
 @click.option("--keep-count", type=click.IntRange(1, MOST), help="How many of them (default 1).")
-@click.option("--pin/--no-pin", default=None, help="As where the site pins vGPUs to physical GPUs, or as where it does not.")
-@click.option("--allow-possible", is_flag=True, help="Also count room that depends on slices which vCenter does not tell.")
+@click.option("--pin/--no-pin", default=None, help="As if the site pinned vGPUs to physical GPUs, or did not.")
+@click.option("--allow-possible", is_flag=True, help="Also count room that depends on slices which vCenter does not report.")
 @json_option
 @site_option
 @click.pass_context
@@ -87,7 +87,7 @@ def gpu_fit(context: click.Context, /, site_name: str | None, *, as_json: bool, 
     """Say whether so many servers fit, and where; exit code 0 when they do, 6 when not. Nothing is cloned.
 
     With --fleet the answer is that of the fleet's plan, for servers beside those that are there. Powered-off members keep their
-    room. Without a fleet memory counts where --memory-gb tells it, a datastore where --datastore names it.
+    room. Without a fleet, memory counts only with --memory-gb, and a datastore only with --datastore.
     """
     if asked["keep_count"] is not None and not asked["keep"] and not asked["fleet"]:
         raise UsageError("--keep-count says how many of a profile are to be kept: name it with --keep")
@@ -107,9 +107,9 @@ def _print_fit(found: Fit, question: Question) -> None:
     verdict = "[green]fits[/]" if plan.fits else "[red]does not fit[/]"
     whose = f" in fleet {question.fleet}" if question.fleet else ""
     out.print(f"{question.count} x {escape(what + whose)}: {verdict} ({plan.guaranteed} certain{at_best})")
-    for seat in plan.placements:
-        gpus = " + ".join([*(f"{gpu.profile}{gpu.where}" for gpu in seat.gpus), *map(str, found.devices)])
-        out.print(f"  {seat.server}  {escape(seat.host)}  {escape(gpus)}{'' if seat.certain else '  (possible, not certain)'}")
+    for placed in plan.placements:
+        gpus = " + ".join([*(f"{gpu.profile}{gpu.where}" for gpu in placed.gpus), *map(str, found.devices)])
+        out.print(f"  {placed.server}  {escape(placed.host)}  {escape(gpus)}{'' if placed.certain else '  (possible, not certain)'}")
     for line in (*plan.reasons, *((found.note,) if found.note else ())):
         out.print(f"  {escape(line)}")
     if not plan.fits:
@@ -127,15 +127,15 @@ def _print_fit(found: Fit, question: Question) -> None:
 @site_option
 @click.pass_context
 def gpu_explain(context: click.Context, name: str, site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
-    """Say where a VM stands, how certain its slices are, and what it keeps the GPU from taking.
+    """Say where a VM runs, how certain its slices are, and what it keeps the GPU from taking.
 
     Of a server that comes next (fleet gpu explain demo-003, where demo has two): where scaling out would put it, and why there.
     """
-    told = explained(_site(context, site_name), name, fleet)
+    explanation = explained(_site(context, site_name), name, fleet)
     if as_json:
-        print_json(explain_json(told))
+        print_json(explain_json(explanation))
         return
-    for line in told.lines:
+    for line in explanation.lines:
         out.print(escape(line))
 
 

@@ -46,7 +46,7 @@ max_remove_option = click.option(
 hooks_option = click.option("--skip-hooks", is_flag=True, help="Run none of the site's own tasks (fleet_hooks).")
 partial_option = click.option("--partial", is_flag=True, help="Take the servers that fit when not all do; lowers the target.")
 allow_possible_option = click.option(
-    "--allow-possible", is_flag=True, help="Also use GPU room that depends on slices which vCenter does not tell."
+    "--allow-possible", is_flag=True, help="Also use GPU room that depends on slices which vCenter does not report."
 )
 ANSIBLES = (
     click.option(

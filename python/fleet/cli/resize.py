@@ -49,7 +49,7 @@ def scale_up(
     """Give servers more GPUs, or fewer: each is drained, powered off, changed, and back once it answered an inference.
 
     The others serve meanwhile. What does not fit is refused before anything is drained; a server that does not start with its new
-    GPUs gets its old ones back.
+    GPUs is given its old ones back.
     """
     name = options.scope.fleet_name()
     extra_vars = {

@@ -130,7 +130,7 @@ def destroy(options: RunOptions) -> None:
 
 
 def request_variables(*, more: bool, request_id: str | None) -> dict[str, Any]:
-    """What tells a request for more or fewer servers from another one."""
+    """What makes a request another one, or the same one again."""
     return ({"fleet_more": True} if more else {}) | ({} if request_id is None else {"fleet_request_id": request_id})
 
 
@@ -154,7 +154,7 @@ def shrinks(entry: Mapping[str, Any], size: int) -> bool:
 
 
 def _retire(options: RunOptions, extra_vars: Mapping[str, Any], question: Mapping[str, Any]) -> None:
-    """Run a removal; before that, show whom it will take and ask for consent.
+    """Run a removal; before that, show the servers that it will take and ask for consent.
 
     Args:
         options: those of the command.

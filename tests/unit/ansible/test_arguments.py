@@ -112,7 +112,7 @@ def test_the_names_that_a_file_sets(tmp_path, text, names):
     ],
 )
 def test_what_ansible_would_not_understand_is_refused(text, said):
-    with pytest.raises(UsageError, match="^") as refused:
+    with pytest.raises(UsageError) as refused:
         check_extra_vars([text])
     assert said in str(refused.value)
 

@@ -109,7 +109,9 @@ def _print_fit(found: Fit, question: Question) -> None:
     out.print(f"{question.count} x {escape(what + whose)}: {verdict} ({plan.guaranteed} certain{at_best})")
     for placed in plan.placements:
         gpus = " + ".join([*(f"{gpu.profile}{gpu.where}" for gpu in placed.gpus), *map(str, found.devices)])
-        out.print(f"  {placed.server}  {escape(placed.host)}  {escape(gpus)}{'' if placed.certain else '  (possible, not certain)'}")
+        out.print(
+            f"  {placed.server}  {escape(placed.host)}  {escape(gpus)}{'' if placed.certain else '  (possible, not certain)'}"
+        )
     for line in (*plan.reasons, *((found.note,) if found.note else ())):
         out.print(f"  {escape(line)}")
     if not plan.fits:

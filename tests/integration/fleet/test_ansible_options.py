@@ -28,7 +28,7 @@ def test_the_sites_order_and_bound_hold_unless_an_option_is_given(site):
     assert removed(site.fleet("remove-vm", "-e", "server_vm_order=newest")) == ["demo-004"]
     told = site.fleet("remove-vm", "--count", "2")
     assert (told.code, "fleet_max_remove is 1" in told.err) == (2, True), told.text
-    assert removed(site.fleet("remove-vm", "--count", "2", "--max-remove", "2", "--order", "newest")) == ["demo-003", "demo-004"]
+    assert removed(site.fleet("remove-vm", "--count", "2", "--max-remove", "2", "--order", "newest")) == ["demo-004", "demo-003"]
 
     told = site.fleet("remove-vm", "--yes")
     assert (told.code, set(site.members())) == (0, {"demo-002", "demo-003", "demo-004"}), told.text

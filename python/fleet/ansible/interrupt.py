@@ -45,7 +45,7 @@ class Interrupt:
             signal.signal(number, handler)
 
     def started(self, pid: int) -> None:
-        """Which process ``ansible-playbook`` is. Before it tells, it holds no lease, and is killed."""
+        """``ansible-playbook`` runs as process ``pid``. Before this is known it holds no lease, and is killed."""
         self._pid = pid
 
     def overdue(self) -> bool:

@@ -1,9 +1,10 @@
-"""Runs the project's playbooks through ansible-runner and tells what came of them."""
+"""Runs the project's playbooks through ansible-runner and returns the result."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 import time
 from contextlib import nullcontext
@@ -18,7 +19,7 @@ from fleet.errors import FleetError, UsageError
 from fleet.progress import VARIABLE, Event, Follow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 KEEP_RUNS = 20
 KEEP_S = 86400.0
@@ -41,8 +42,8 @@ class Step:
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What a run came to. ``exit_code`` is one of contract.md's."""
+class RunResult:
+    """The result of a run. ``exit_code`` is one of contract.md's."""
 
     exit_code: int
     log: Path
@@ -75,56 +76,53 @@ def run_playbook(
     *,
     inventory: Path,
     extra_vars: Mapping[str, Any],
-    check: bool = False,
-    verbosity: int = 0,
+    arguments: Sequence[str] = (),
     on_step: Callable[[Step], None] | None = None,
     on_progress: Callable[[Event, float], None] | None = None,
-) -> Outcome:
+) -> RunResult:
     """Run ``playbooks/NAME.yml`` and wait for it.
 
     Args:
         name: the playbook without its suffix.
         inventory: the folder of the site.
-        extra_vars: what ``-e`` would say.
-        check: ``--check --diff``.
-        verbosity: number of ``-v``.
-        on_step: told about each task that ended on a host, while the run goes on.
-        on_progress: told about what a module that works on many VMs does, and the seconds that it took (``fleet.progress``).
+        extra_vars: variables of the run; they win over those in ``arguments``.
+        arguments: other arguments of ``ansible-playbook`` (``arguments.build_args``).
+        on_step: called with each task that ended on a host, while the run goes on.
+        on_progress: called with what a module that works on many VMs does, and the seconds that it took (``fleet.progress``).
     """
     root = project_root()
     folder = _run_folder(root, name)
-    outcome = Outcome(exit_code=0, log=folder / "artifacts" / "run" / "stdout", seconds=0.0)
+    result = RunResult(exit_code=0, log=folder / "artifacts" / "run" / "stdout", seconds=0.0)
     interrupt = Interrupt()
-    handler = _Handler(outcome, on_step, interrupt.started)
+    handler = _Handler(result, on_step, interrupt.started)
     begin = time.monotonic()
-    told = folder / "progress"
-    with interrupt, Follow(told, on_progress) if on_progress else nullcontext():
+    progress = folder / "progress"
+    with interrupt, Follow(progress, on_progress) if on_progress else nullcontext():
         runner = ansible_runner.run(
             private_data_dir=str(folder),
             ident="run",
             project_dir=str(root),
             playbook=f"playbooks/{name}.yml",
             inventory=str(inventory),
-            extravars=dict(extra_vars),
-            cmdline="--check --diff" if check else None,
-            verbosity=verbosity or None,
+            extravars=dict(extra_vars),  # ansible-runner puts them last, and the last one wins
+            cmdline=shlex.join(arguments) or None,
             envvars={
                 "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
                 "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
                 "ANSIBLE_FORCE_COLOR": "False",
-                VARIABLE: str(told),
+                VARIABLE: str(progress),
             },
             event_handler=handler,
             cancel_callback=interrupt.overdue,
             settings={"pexpect_timeout": LOOK_S},
             quiet=True,
         )
-    outcome.seconds = round(time.monotonic() - begin, 1)
+    result.seconds = round(time.monotonic() - begin, 1)
     if runner.status == "canceled" or (interrupt.asked and runner.rc != 0):
-        outcome.exit_code = 130
+        result.exit_code = 130
     elif runner.rc != 0:
-        outcome.exit_code = handler.exit_code or 1
-    return outcome
+        result.exit_code = handler.exit_code or 1
+    return result
 
 
 def _run_folder(root: Path, name: str) -> Path:
@@ -150,7 +148,7 @@ def _remove_tree(path: Path) -> None:
 
 
 class _Handler:
-    """Turns ansible-runner's events into steps; remembers the exit code that a fleet module asked for."""
+    """Turns ansible-runner's events into steps; keeps the exit code that the last failed task asked for."""
 
     RESULTS: ClassVar[dict[str, str]] = {
         "runner_on_ok": "ok",
@@ -158,34 +156,34 @@ class _Handler:
         "runner_on_unreachable": "unreachable",
     }
 
-    def __init__(self, outcome: Outcome, on_step: Callable[[Step], None] | None, on_start: Callable[[int], None]) -> None:
+    def __init__(self, result: RunResult, on_step: Callable[[Step], None] | None, on_start: Callable[[int], None]) -> None:
         self.exit_code = 0
         self._on_start = on_start
-        self._outcome = outcome
+        self._result = result
         self._on_step = on_step
 
     def __call__(self, event: Mapping[str, Any]) -> bool:
-        if event.get("event") == "playbook_on_start":
+        kind = str(event.get("event"))
+        if kind == "playbook_on_start":
             self._on_start(int(event["pid"]))
-        if event.get("event") == "verbose" and WAITS in (line := str(event.get("stdout", ""))) and self._on_step:
+        elif kind == "verbose" and WAITS in (line := str(event.get("stdout", ""))) and self._on_step:
             self._on_step(Step("", "", re.sub(r"\x1b\[[0-9;]*m", "", line).strip(), "waiting", 0.0))  # the run colours it
-            return True
-        result = self.RESULTS.get(str(event.get("event")))
-        if result is None:
-            return True
-        data = event["event_data"]
+        elif kind in self.RESULTS and not (kind == "runner_on_failed" and event["event_data"].get("ignore_errors")):
+            self._keep(self.RESULTS[kind], event["event_data"])
+        return True
+
+    def _keep(self, result: str, data: Mapping[str, Any]) -> None:
+        """A task ended on a host."""
         res = data.get("res") or {}
+        action = str(data.get("task_action", ""))
         if result == "ok" and res.get("changed"):
             result = "changed"
-        if result == "failed" and data.get("ignore_errors"):
-            return True
-        action = str(data.get("task_action", ""))
         if result == "failed":  # the last one counts: an earlier one was rescued, or the run would have ended with it
             self.exit_code = _exit_code(action, res)
         ours = isinstance(res, dict) and action.startswith("fleet_")
         if ours:
-            earlier = self._outcome.results.get(action, {})
-            self._outcome.results[action] = {**earlier, **res}  # a later step says nothing of the plan
+            earlier = self._result.results.get(action, {})
+            self._result.results[action] = {**earlier, **res}  # a later step says nothing of the plan
         step = Step(
             host=str(data.get("host", "")),
             play=str(data.get("play", "")),
@@ -196,10 +194,9 @@ class _Handler:
             action=action,
             values=res if ours else {},
         )
-        self._outcome.steps.append(step)
+        self._result.steps.append(step)
         if self._on_step:
             self._on_step(step)
-        return True
 
 
 def _exit_code(action: str, res: Mapping[str, Any]) -> int:

@@ -38,7 +38,7 @@ for command in (
     adopt.disown,
     lease.lease,
     lease.record,
-    lease.requests,
+    lease.requests_,
     ask.ask,
     ask.infer,
     show.inventory,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
-from fleet.cli.common import Choice, out, print_json, site_options
+from fleet.cli.common import Scope, out, print_json
+from fleet.cli.options import json_option, site_options
 from fleet.domain.guest_addresses import in_url
 from fleet.errors import GuestError, UsageError
 from fleet.service.status import site_status
@@ -30,13 +31,13 @@ GUIDE_CONTEXT = (
 )
 
 
-def balancer_url(choice: Choice) -> str:
+def balancer_url(scope: Scope) -> str:
     """``ADDRESS:80`` of the chosen fleet's first balancer that serves.
 
     Raises:
         GuestError: there is none.
     """
-    document = site_status(choice.site(), choice.fleet_name())
+    document = site_status(scope.site(), scope.fleet_name())
     fleet = document["fleets"][0]
     for balancer in fleet["balancers"]:
         if balancer["address"] and balancer["state"] == "ready":
@@ -55,7 +56,7 @@ def balancer_url(choice: Choice) -> str:
 @click.option("--window", type=click.IntRange(16), default=384, show_default=True, help="Words a BERT sees at once.")
 @click.option("--stride", type=click.IntRange(1), default=128, show_default=True, help="Words between two of its windows.")
 @click.option("--url", help="HOST:PORT of a balancer or a server, instead of the fleet's own balancer.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@json_option
 @site_options
 def ask(
     question: str,
@@ -77,7 +78,7 @@ def ask(
     """
     from fleet.client import grpc  # loads gRPC and numpy: only the commands that speak to Triton wait for them
 
-    target = url or balancer_url(Choice(site_name, fleet))
+    target = url or balancer_url(Scope(site_name, fleet))
     if vocab is None:
         answers = grpc.ask(target, question, context, model=model, count=count)
     else:
@@ -107,9 +108,9 @@ def _ask_bert(
     answers = []
     with Client(target) as channel:
         for _ in range(count):
-            told = client.ask(channel, model, vocabulary, question, context, size=size, stride=stride)
-            names = sorted({server or "unknown" for server in told.servers})
-            answers.append(Answer(text=told.text, server=" and ".join(names), seconds=told.seconds))
+            answer = client.ask(channel, model, vocabulary, question, context, size=size, stride=stride)
+            names = sorted({server or "unknown" for server in answer.servers})
+            answers.append(Answer(text=answer.text, server=" and ".join(names), seconds=answer.seconds))
     return answers
 
 
@@ -128,5 +129,5 @@ def infer(model: str, input_file: str, url: str | None, site_name: str | None, f
         raise UsageError(f"{input_file} is not JSON: {error}.") from error
     from fleet.client import grpc
 
-    target = url or balancer_url(Choice(site_name, fleet))
+    target = url or balancer_url(Scope(site_name, fleet))
     print_json(grpc.infer(target, model, request))

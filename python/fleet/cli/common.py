@@ -1,4 +1,4 @@
-"""What every command shares: which site and fleet, consoles, JSON."""
+"""What every command shares: site and fleet, consoles, JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -19,13 +19,11 @@ from fleet.errors import SiteError, UsageError
 from fleet.site.load import load_site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fleet.site.load import Site
 
 
-class _Heedless(Console):
-    """Whoever read may stop (``| head``): what is said then goes nowhere, and what is being done goes on."""
+class _PipeConsole(Console):
+    """A console whose reader may stop (``| head``): later output is dropped, and the command goes on."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -34,15 +32,13 @@ class _Heedless(Console):
 
 # In a pipe or a log there is no width to fit: lines stay whole.
 WIDE = None if sys.stdout.isatty() else 200
-out = _Heedless(highlight=False, soft_wrap=True, width=WIDE)
-err = _Heedless(stderr=True, highlight=False, soft_wrap=True)
-
-F = TypeVar("F", bound="Callable[..., Any]")
+out = _PipeConsole(highlight=False, soft_wrap=True, width=WIDE)
+err = _PipeConsole(stderr=True, highlight=False, soft_wrap=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """The site and the fleet that a command is about."""
+class Scope:
+    """The site and the fleet that a command is for."""
 
     site_name: str | None
     fleet: str | None
@@ -51,7 +47,7 @@ class Choice:
         """The folder of the site.
 
         Raises:
-            UsageError: no site was named and the lab is not up. Guessing one could mean a wrong vCenter.
+            UsageError: no site was named and the lab is not up. A guess could mean a wrong vCenter.
         """
         root = project_root()
         name = self.site_name
@@ -82,36 +78,8 @@ class Choice:
 
 @functools.cache
 def _warn(text: str) -> None:
-    """Say it once, on stderr."""
+    """Print a warning on stderr, once."""
     err.print(f"[yellow]warning:[/] {escape(text)}")
-
-
-def site_options(command: F) -> F:
-    """Add ``--site`` and ``--fleet``."""
-    command = click.option(
-        "--fleet", "fleet", envvar="FLEET_NAME", metavar="NAME", help="Which fleet, where the site has several."
-    )(command)
-    return click.option("--site", "site_name", envvar="FLEET_SITE", metavar="NAME", help="A folder below inventory/, or a path.")(
-        command
-    )
-
-
-def wait_option(command: F) -> F:
-    """Add ``--wait``; ``playbook.run`` hands it to the run."""
-
-    def keep(context: click.Context, _: click.Parameter, seconds: float | None) -> None:
-        context.meta["fleet.wait"] = seconds
-
-    return click.option(
-        "--wait",
-        is_flag=False,
-        flag_value=-1.0,
-        type=float,
-        metavar="[SECONDS]",
-        expose_value=False,
-        callback=keep,
-        help="Wait while another run holds the fleet's lease, so long at most (--wait=600) or as long as it takes (--wait).",
-    )(command)
 
 
 def print_json(document: Any) -> None:

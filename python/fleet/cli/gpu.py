@@ -4,36 +4,27 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
 
-from fleet.cli.common import Choice, out, print_json
+from fleet.cli.common import Scope, out, print_json
+from fleet.cli.options import json_option, site_option
 from fleet.errors import NoRoomError, UsageError
 from fleet.gpu.capacity.remaining import capacity
 from fleet.gpu.report.as_json import explain_json, fit_json, map_json
 from fleet.gpu.report.map_text import map_lines
 from fleet.gpu.report.summary import summary, summary_json, summary_lines
-from fleet.planning import placement
-from fleet.service import capacity as foresight
-from fleet.service.capacity import Question
+from fleet.planning.placement import free_lines
+from fleet.service.capacity import Question, explained, fit, within
 from fleet.service.status import site_gpus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fleet.service.capacity import Fit
     from fleet.site.load import Site
 
-F = TypeVar("F", bound="Callable[..., Any]")
-
-MOST = 100_000  # servers in one question: more than any vCenter holds, and each gets a name and a line
-
-site_option = click.option(
-    "--site", "site_name", envvar="FLEET_SITE", metavar="NAME", help="A folder below inventory/, or a path."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+MOST = 100_000  # servers in one question: more than any vCenter holds; each has a name and a line
 
 
 def _finite(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
@@ -41,14 +32,6 @@ def _finite(_context: click.Context, _option: click.Parameter, value: float | No
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value} is no number of GiB.")
     return value
-
-
-def room_options(command: F) -> F:
-    """Add ``--partial`` and ``--allow-possible`` to a command that may clone servers."""
-    command = click.option(
-        "--allow-possible", is_flag=True, help="Also use GPU room that depends on slices which vCenter does not tell."
-    )(command)
-    return click.option("--partial", is_flag=True, help="Take the servers that fit when not all do; lowers the target.")(command)
 
 
 @click.group("gpu", invoke_without_command=True, epilog="Example: fleet gpu --cluster gpu-demo")
@@ -69,7 +52,7 @@ def gpu(
                 f"`fleet gpu {context.invoked_subcommand} … --json`; --help lists them"
             )
         return
-    map_ = capacity(foresight.within(site_gpus(Choice(site_name, None).site()), clusters), reservations=reserved)
+    map_ = capacity(within(site_gpus(Scope(site_name, None).site()), clusters), reservations=reserved)
     if as_json:
         print_json(summary_json(summary(map_), map_.unknown_profiles) if summed else map_json(map_))
         return
@@ -95,21 +78,21 @@ def gpu(
 @click.option("--anti-affinity", type=click.Choice(["none", "host", "gpu"]), help="What no two share (default: none).")
 @click.option("--keep", metavar="P", help="A profile that must still fit afterwards.")
 @click.option("--keep-count", type=click.IntRange(1, MOST), help="How many of them (default 1).")
-@click.option("--pin/--no-pin", default=None, help="As where the site pins vGPUs to physical GPUs, or as where it does not.")
-@click.option("--allow-possible", is_flag=True, help="Also count room that depends on slices which vCenter does not tell.")
+@click.option("--pin/--no-pin", default=None, help="As if the site pinned vGPUs to physical GPUs, or did not.")
+@click.option("--allow-possible", is_flag=True, help="Also count room that depends on slices which vCenter does not report.")
 @json_option
 @site_option
 @click.pass_context
-def fit(context: click.Context, /, site_name: str | None, *, as_json: bool, **asked: Any) -> None:
+def gpu_fit(context: click.Context, /, site_name: str | None, *, as_json: bool, **asked: Any) -> None:
     """Say whether so many servers fit, and where; exit code 0 when they do, 6 when not. Nothing is cloned.
 
     With --fleet the answer is that of the fleet's plan, for servers beside those that are there. Powered-off members keep their
-    room. Without a fleet memory counts where --memory-gb tells it, a datastore where --datastore names it.
+    room. Without a fleet, memory counts only with --memory-gb, and a datastore only with --datastore.
     """
     if asked["keep_count"] is not None and not asked["keep"] and not asked["fleet"]:
         raise UsageError("--keep-count says how many of a profile are to be kept: name it with --keep")
     question = Question(**asked)
-    found = foresight.fit(_site(context, site_name), question)
+    found = fit(_site(context, site_name), question)
     if as_json:
         print_json({**fit_json(found.what, question.count, found.plan), "fleet": question.fleet, "note": found.note})
     else:
@@ -124,14 +107,16 @@ def _print_fit(found: Fit, question: Question) -> None:
     verdict = "[green]fits[/]" if plan.fits else "[red]does not fit[/]"
     whose = f" in fleet {question.fleet}" if question.fleet else ""
     out.print(f"{question.count} x {escape(what + whose)}: {verdict} ({plan.guaranteed} certain{at_best})")
-    for seat in plan.placements:
-        gpus = " + ".join([*(f"{gpu.profile}{gpu.where}" for gpu in seat.gpus), *map(str, found.devices)])
-        out.print(f"  {seat.server}  {escape(seat.host)}  {escape(gpus)}{'' if seat.certain else '  (possible, not certain)'}")
+    for placed in plan.placements:
+        gpus = " + ".join([*(f"{gpu.profile}{gpu.where}" for gpu in placed.gpus), *map(str, found.devices)])
+        out.print(
+            f"  {placed.server}  {escape(placed.host)}  {escape(gpus)}{'' if placed.certain else '  (possible, not certain)'}"
+        )
     for line in (*plan.reasons, *((found.note,) if found.note else ())):
         out.print(f"  {escape(line)}")
     if not plan.fits:
         out.print("free for certain (and at best):")
-        for line in placement.free_lines(found.site, found.vgpus, found.devices):
+        for line in free_lines(found.site, found.vgpus, found.devices):
             out.print(escape(line))
 
 
@@ -143,19 +128,19 @@ def _print_fit(found: Fit, question: Question) -> None:
 @json_option
 @site_option
 @click.pass_context
-def explain_(context: click.Context, name: str, site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
-    """Say where a VM stands, how certain its slices are, and what it keeps the GPU from taking.
+def gpu_explain(context: click.Context, name: str, site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
+    """Say where a VM runs, how certain its slices are, and what it keeps the GPU from taking.
 
     Of a server that comes next (fleet gpu explain demo-003, where demo has two): where scaling out would put it, and why there.
     """
-    told = foresight.explained(_site(context, site_name), name, fleet)
+    explanation = explained(_site(context, site_name), name, fleet)
     if as_json:
-        print_json(explain_json(told))
+        print_json(explain_json(explanation))
         return
-    for line in told.lines:
+    for line in explanation.lines:
         out.print(escape(line))
 
 
 def _site(context: click.Context, site_name: str | None) -> Site:
     above = context.parent.params.get("site_name") if context.parent else None
-    return Choice(site_name or above, None).site()
+    return Scope(site_name or above, None).site()

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from fleet.ansible.runner import project_root
 from fleet.cli.common import out, print_json
+from fleet.cli.options import json_option
 
 
 @click.group("lab")
@@ -44,7 +45,7 @@ def down() -> None:
 
 
 @lab.command("status")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@json_option
 def status(*, as_json: bool) -> None:
     """Say whether the lab runs, and where."""
     from fleet.lab import api

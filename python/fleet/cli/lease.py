@@ -8,14 +8,13 @@ from typing import Any
 import click
 from rich.markup import escape
 
-from fleet.cli.common import Choice, err, interactive, out, print_json, site_options
+from fleet.cli.common import Scope, err, interactive, out, print_json
+from fleet.cli.options import json_option, site_options
 from fleet.errors import NotConfirmedError
 from fleet.lease import holder, value
-from fleet.planning import requests as wishes
-from fleet.service import lease as claims
+from fleet.planning import requests
+from fleet.service.lease import check, end, look, record_text
 from fleet.service.session import open_fleet
-
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 
 
 @click.group("lease", epilog="Examples: fleet lease show · fleet lease break --fleet demo --yes")
@@ -28,9 +27,9 @@ def lease() -> None:
 @json_option
 def lease_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
     """Show who holds the fleet's lease, since when and until when."""
-    choice = Choice(site_name, fleet)
-    name = choice.fleet_name()
-    held = claims.look(str(choice.folder()), name)
+    scope = Scope(site_name, fleet)
+    name = scope.fleet_name()
+    held = look(str(scope.folder()), name)
     if as_json:
         print_json({"schema": 1, "fleet": name, "lease": value.to_dict(held) if held else None})
         return
@@ -51,18 +50,18 @@ def lease_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> No
 @click.option("--yes", is_flag=True, help="Consent without being asked.")
 def lease_break(site_name: str | None, fleet: str | None, *, as_json: bool, yes: bool) -> None:
     """End the lease of another run, which then stops before its next change. The lease of a dead run ends by itself."""
-    choice = Choice(site_name, fleet)
-    name = choice.fleet_name()
+    scope = Scope(site_name, fleet)
+    name = scope.fleet_name()
     held = None
     if not yes:
-        held = claims.look(str(choice.folder()), name)
+        held = look(str(scope.folder()), name)
         if held:
             err.print(escape(f"{value.held_by(name, held)}."))  # like the question: standard output is the result's
         if not interactive():
             raise NotConfirmedError(f"The lease of fleet {name} was left as it is: consent with --yes.")
         if click.prompt(f"Type the fleet's name to end its lease ({name})", default="", show_default=False) != name:
             raise NotConfirmedError(f"The lease of fleet {name} was left as it is.")
-    broken = claims.end(str(choice.folder()), name, held.run if held else None)
+    broken = end(str(scope.folder()), name, held.run if held else None)
     if as_json:
         print_json({"schema": 1, "fleet": name, "broken": broken})
         return
@@ -79,9 +78,9 @@ def record() -> None:
 @json_option
 def record_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
     """Print the fleet's record as it is, also when it cannot be understood."""
-    choice = Choice(site_name, fleet)
-    name = choice.fleet_name()
-    shown = claims.record_text(str(choice.folder()), name)
+    scope = Scope(site_name, fleet)
+    name = scope.fleet_name()
+    shown = record_text(str(scope.folder()), name)
     if as_json:
         print_json({"schema": 1, "fleet": name, "record": shown})
         return
@@ -92,14 +91,14 @@ def record_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> N
 @site_options
 @json_option
 def record_check(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
-    """Say what is wrong with the fleet's record; exit code 1 if anything is. Changes nothing."""
-    choice = Choice(site_name, fleet)
-    name = choice.fleet_name()
-    wrong = claims.check(str(choice.folder()), name)
+    """Print what is wrong with the fleet's record; exit code 1 if anything is. Changes nothing."""
+    scope = Scope(site_name, fleet)
+    name = scope.fleet_name()
+    wrong = check(str(scope.folder()), name)
     if as_json:
         print_json({"schema": 1, "fleet": name, "wrong": wrong})
     else:
-        none = not wrong and claims.record_text(str(choice.folder()), name) is None
+        none = not wrong and record_text(str(scope.folder()), name) is None
         for line in wrong or [f"Fleet {name} has no record yet." if none else f"The record of fleet {name} is sound."]:
             out.print(escape(line))
     sys.exit(1 if wrong else 0)
@@ -108,17 +107,17 @@ def record_check(site_name: str | None, fleet: str | None, *, as_json: bool) -> 
 @click.command("requests", epilog="Example: fleet requests --fleet demo")
 @site_options
 @json_option
-def requests(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
+def requests_(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
     """Show the requests that are not fulfilled yet; the next add-vm finishes additions, the next remove-vm removals."""
-    choice = Choice(site_name, fleet)
-    name = choice.fleet_name()
-    with open_fleet(str(choice.folder()), name) as controller:
+    scope = Scope(site_name, fleet)
+    name = scope.fleet_name()
+    with open_fleet(str(scope.folder()), name) as controller:
         found = controller.observe().record
-    opened: list[dict[str, Any]] = list(found.requests) if found else []
+    unfinished: list[dict[str, Any]] = list(found.requests) if found else []
     if as_json:
-        print_json({"schema": 1, "fleet": name, "requests": opened})
+        print_json({"schema": 1, "fleet": name, "requests": unfinished})
         return
-    for one in opened:
-        out.print(escape(wishes.line(one)))
-    if not opened:
+    for one in unfinished:
+        out.print(escape(requests.line(one)))
+    if not unfinished:
         out.print(f"Fleet {name} has no open request.")

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 from rich.markup import escape
 
-from fleet.ansible.runner import Outcome, Step, run_playbook
+from fleet.ansible.arguments import build_args
+from fleet.ansible.runner import project_root, run_playbook
 from fleet.cli.common import err, out, print_json
 from fleet.cli.ending import INTERRUPTED, INTERRUPTED_CODE, trouble
 from fleet.vsphere.session import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from fleet.cli.common import Choice
+    from fleet.ansible.runner import RunResult, Step
+    from fleet.cli.options import RunOptions
     from fleet.progress import Event
 
 QUIET_SECONDS = 0.15  # includes, asserts and add_host say nothing to a reader
@@ -35,47 +37,59 @@ _ANSIBLES: Final = "[ERROR]: "  # how Ansible begins a sentence of a run that ne
 _REST: Final = re.compile(r" \(|, then ")  # from here on a line says in what state a VM was found, and what is to come
 
 
-def run(
-    choice: Choice,
+def run(options: RunOptions, playbook: str, extra_vars: Mapping[str, Any]) -> None:
+    """Run a playbook for the chosen fleet and print the result; leaves the process with its exit code when it failed."""
+    plan = _Plan(check=options.check)
+    quiet = options.as_json
+    fleet, result = perform(
+        options, playbook, extra_vars, on_step=None if quiet else plan.step, on_progress=None if quiet else _print_progress
+    )
+    values = {**result.results.get("fleet_server", {}), **result.results.get("fleet_resize", {})}
+    if options.as_json:
+        print_json(document(playbook, fleet, result, values))
+    else:
+        plan.print_new(values)
+        _summary(result, values)
+    if result.exit_code:
+        sys.exit(result.exit_code)
+
+
+def perform(
+    options: RunOptions,
     playbook: str,
     extra_vars: Mapping[str, Any],
     *,
-    check: bool = False,
-    verbosity: int = 0,
-    as_json: bool = False,
-) -> Outcome:
-    """Run a playbook for the chosen fleet; leaves the process with its exit code when it failed."""
-    site = choice.site()
-    fleet = site.fleet(choice.fleet).name
+    on_step: Callable[[Step], None] | None,
+    on_progress: Callable[[Event, float], None] | None = None,
+) -> tuple[str, RunResult]:
+    """Run a playbook for the chosen fleet; returns the fleet's name and the result.
+
+    With ``--list-tasks`` it prints the list and leaves the process.
+    """
+    scope = options.scope
+    site = scope.site()
+    fleet = site.fleet(scope.fleet).name
     with connect(site.endpoint()):
         pass  # says what is wrong with vCenter in one sentence, before Ansible starts
-    plan = _Plan(check=check)
-    show = None if as_json else plan.step
-    outcome = run_playbook(
+    result = run_playbook(
         playbook,
-        inventory=choice.folder(),
-        extra_vars={"fleet": fleet, **_waiting(), **extra_vars},
-        check=check,
-        verbosity=verbosity,
-        on_step=show,
-        on_progress=None if as_json else _print_progress,
+        inventory=scope.folder(),
+        extra_vars={"fleet": fleet, **options.variables(), **extra_vars},
+        arguments=build_args(options, f"fleet@{fleet}"),
+        on_step=on_step,
+        on_progress=on_progress,
     )
-    result = {**outcome.results.get("fleet_server", {}), **outcome.results.get("fleet_resize", {})}
-    if as_json:
-        print_json(document(playbook, fleet, outcome, result))
+    if options.list_tasks:
+        _print_list(result)
+    return fleet, result
+
+
+def _print_list(result: RunResult) -> NoReturn:
+    if result.exit_code:
+        err.print(f"[bold red]error:[/] {escape(sentence(result))}")
     else:
-        plan.tell(result)
-        _summary(outcome, result)
-    if outcome.exit_code:
-        sys.exit(outcome.exit_code)
-    return outcome
-
-
-def _waiting() -> dict[str, float]:
-    """What ``--wait`` said, for the run's first task."""
-    context = click.get_current_context(silent=True)
-    seconds = context.meta.get("fleet.wait") if context else None
-    return {} if seconds is None else {"fleet_wait": seconds}
+        click.echo(result.log.read_text(encoding="utf-8", errors="replace").strip("\n"))
+    sys.exit(result.exit_code)
 
 
 def _print_progress(event: Event, seconds: float) -> None:
@@ -93,70 +107,66 @@ def _print_step(step: Step) -> None:
 
 
 class _Plan:
-    """Prints each line of a plan once, as soon as the run knows it: whom a removal chose, before they are destroyed."""
+    """Prints each line of a plan once, as soon as the run knows it: a removal's servers before they are destroyed."""
 
     def __init__(self, *, check: bool) -> None:
-        self._check, self._told = check, set[str]()
+        self._check, self._printed = check, set[str]()
 
     def step(self, step: Step) -> None:
         """A task ended on a host."""
         _print_step(step)
-        self.tell(step.values)
+        self.print_new(step.values)
 
-    def tell(self, result: Mapping[str, Any]) -> None:
+    def print_new(self, result: Mapping[str, Any]) -> None:
         """Print what is new of a result's plan."""
         for line in result.get("plan_lines") or []:
             change = _REST.split(line, 1)[0]
-            if change not in self._told and (self._check or line[:1] in "+-~t "):  # changes, the target, notes
+            if change not in self._printed and (self._check or line[:1] in "+-~t "):  # changes, the target, notes
                 out.print(f"  {escape(line)}")
-                self._told.add(change)
+                self._printed.add(change)
 
 
-def _summary(outcome: Outcome, result: Mapping[str, Any]) -> None:
-    for name, reason in (result.get("failures") or {}).items():
+def _summary(result: RunResult, values: Mapping[str, Any]) -> None:
+    for name, reason in (values.get("failures") or {}).items():
         err.print(f"[red]✗ {escape(name)}[/]: {escape(reason)}")
-    if outcome.exit_code:
-        err.print(f"[bold red]error:[/] {escape(sentence(outcome))}")
-    seconds = " · ".join(f"{step} {spent:.1f} s" for step, spent in (result.get("seconds") or {}).items())
-    out.print(f"[dim]{outcome.seconds:.1f} s in all{f' ({seconds})' if seconds else ''}, log: {short(outcome.log)}[/]")
+    if result.exit_code:
+        err.print(f"[bold red]error:[/] {escape(sentence(result))}")
+    seconds = " · ".join(f"{step} {spent:.1f} s" for step, spent in (values.get("seconds") or {}).items())
+    out.print(f"[dim]{result.seconds:.1f} s in all{f' ({seconds})' if seconds else ''}, log: {short(result.log)}[/]")
 
 
-def sentence(outcome: Outcome) -> str:
-    """What is said of a run that failed."""
-    failures = outcome.failures()
-    if outcome.exit_code == INTERRUPTED_CODE:
+def sentence(result: RunResult) -> str:
+    """Why a run failed, in one sentence."""
+    failures = result.failures()
+    if result.exit_code == INTERRUPTED_CODE:
         return INTERRUPTED
     if failures:
         worst = failures[0]
         return worst.message or worst.task
-    lines = outcome.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if outcome.log.exists() else []
+    lines = result.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if result.log.exists() else []
     begun = max((n for n, line in enumerate(lines) if line.startswith(_ANSIBLES)), default=max(0, len(lines) - 3))
     return " ".join(lines[begun:]).removeprefix(_ANSIBLES)
 
 
 def short(path: Path) -> str:
-    """A path as it is told: from the checkout where it lies in it."""
-    from fleet.ansible.runner import project_root
-
+    """A path for people: from the checkout where it lies in it."""
     root = project_root()
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
-def document(playbook: str, fleet: str, outcome: Outcome, result: Mapping[str, Any]) -> dict[str, Any]:
+def document(playbook: str, fleet: str, result: RunResult, values: Mapping[str, Any]) -> dict[str, Any]:
     """The result of a run for scripts."""
     return {
         "schema": 1,
         "playbook": playbook,
         "fleet": fleet,
-        "exit_code": outcome.exit_code,
-        "error": trouble(sentence(outcome), outcome.exit_code) if outcome.exit_code else None,
-        "seconds": outcome.seconds,
-        "log": str(outcome.log),
-        "plan": result.get("plan"),
-        "created": result.get("created", []),
-        "removed": outcome.results.get("fleet_server", {}).get("removed", []),
-        "failures": result.get("failures", {}),
-        "errors": [{"host": s.host, "task": s.task, "message": s.message} for s in outcome.failures()]
-        if outcome.exit_code
-        else [],
+        "exit_code": result.exit_code,
+        "error": trouble(sentence(result), result.exit_code) if result.exit_code else None,
+        "seconds": result.seconds,
+        "log": str(result.log),
+        "plan": values.get("plan"),
+        "created": values.get("created", []),
+        "removed": result.results.get("fleet_server", {}).get("removed", []),
+        "failures": values.get("failures", {}),
+        "errors": [{"host": s.host, "task": s.task, "message": s.message} for s in result.failures()] if result.exit_code else [],
     }

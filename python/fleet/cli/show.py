@@ -13,15 +13,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from fleet.ansible.runner import project_root
-from fleet.cli.common import Choice, err, out, print_json, site_options
+from fleet.cli.common import Scope, err, out, print_json
 from fleet.cli.ending import trouble
-from fleet.cli.gpu import room_options
+from fleet.cli.options import json_option, room_options, site_options
 from fleet.errors import FleetError
 from fleet.operations.fleet import FirstBoot
+from fleet.planning import requests
 from fleet.planning.placement import Terms
-from fleet.planning.requests import line as request_line
-from fleet.planning.requests import origin_line
-from fleet.service import scale
+from fleet.service.scale import present
 from fleet.service.session import open_fleet
 from fleet.service.status import site_status
 
@@ -32,9 +31,9 @@ COLOURS = {"ready": "green", "quarantined": "red", "unconfirmed": "red", "draini
 
 
 @click.command("plan", epilog="Example: fleet plan --add 2")
-@click.option("--size", type=click.IntRange(min=0), help="As if this target size were asked for.")
+@click.option("--size", type=click.IntRange(min=0), help="As if this target size were requested.")
 @click.option("--add", type=click.IntRange(min=1), help="As if so many servers were added.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@json_option
 @room_options
 @site_options
 def plan(
@@ -48,31 +47,31 @@ def plan(
     as_json: bool,
 ) -> None:
     """Print the changes from what is there to what is wanted; writes nothing."""
-    choice = Choice(site_name, fleet)
-    with open_fleet(str(choice.folder()), choice.fleet) as controller:
+    scope = Scope(site_name, fleet)
+    with open_fleet(str(scope.folder()), scope.fleet) as controller:
         terms = Terms(partial=partial, allow_possible=allow_possible)
-        answer = scale.present(controller, FirstBoot("", ()), size=size, add=add, terms=terms, check=True)
+        answer = present(controller, FirstBoot("", ()), size=size, add=add, terms=terms, check=True)
     if as_json:
         print_json({"schema": 1, **answer["plan"], "changes": answer["changed"], "target_from": answer["target_from"]})
         return
     for line in answer["plan_lines"]:
         out.print(escape(line))
-    out.print(f"[dim]{escape(origin_line(answer['target'], answer['target_from']))}[/]")
+    out.print(f"[dim]{escape(requests.origin_line(answer['target'], answer['target_from']))}[/]")
     if not answer["changed"]:
         leaving = any(server["state"] == "draining" for server in answer["servers"])
         out.print("nothing to clone or configure" if leaving else "nothing to do")
 
 
 @click.command("status", epilog="Example: fleet status --json | jq '.fleets[].servers[].state'")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@json_option
 @site_options
 def status(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
     """Show the fleets of a site: target size, servers, balancers, states and their reasons.
 
-    It tells what the fleet wrote down (a state is that of the last run) and what vCenter shows (power, address, host, GPUs), and
-    asks no guest, so it is fast. A server that died an hour ago is still ready here: fleet verify asks every one.
+    It shows what the last run wrote down (states) and what vCenter shows (power, address, host, GPUs). It asks no guest, so it is
+    fast, and a server that died an hour ago is still ready here: fleet verify asks each one.
     """
-    document = site_status(Choice(site_name, fleet).site(), fleet)
+    document = site_status(Scope(site_name, fleet).site(), fleet)
     broken = " ".join(entry["error"] for entry in document["fleets"] if entry["error"])
     if as_json:
         print_json(document | {"error": trouble(broken, FleetError.exit_code) if broken else None})
@@ -90,7 +89,7 @@ def _print_fleet(entry: Mapping[str, Any]) -> None:
     ready = sum(server["state"] == "ready" for server in entry["servers"])
     out.print(f"[bold]{escape(entry['name'])}[/]: {target}, {ready} of {len(entry['servers'])} servers ready")
     if not entry["error"]:
-        out.print(f"[dim]{escape(origin_line(entry['target'], entry['target_from']))}[/]")
+        out.print(f"[dim]{escape(requests.origin_line(entry['target'], entry['target_from']))}[/]")
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
     for title in ("name", "role", "state", "address", "host", "GPU"):
         table.add_column(title, no_wrap=True)
@@ -111,7 +110,7 @@ def _print_fleet(entry: Mapping[str, Any]) -> None:
     if rows:
         out.print(table)
     for request in entry["requests"]:
-        out.print(escape(f"open request: {request_line(request)}"))
+        out.print(escape(f"open request: {requests.line(request)}"))
     for note in entry["notes"]:
         out.print(escape(note))
     for row in entry["balancers"]:
@@ -128,7 +127,7 @@ def _print_fleet(entry: Mapping[str, Any]) -> None:
 @site_options
 def inventory(arguments: tuple[str, ...], site_name: str | None, fleet: str | None) -> None:
     """What Ansible sees of a site: ansible-inventory with the site's file (default --graph)."""
-    folder = Choice(site_name, fleet).folder()
+    folder = Scope(site_name, fleet).folder()
     root = project_root()
     command = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", str(folder), *(arguments or ("--graph",))]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(root / "ansible.cfg")}

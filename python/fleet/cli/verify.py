@@ -1,4 +1,4 @@
-"""``fleet verify``: asks every server and balancer of a fleet, and tells each one's verdict as it comes."""
+"""``fleet verify``: asks every server and balancer of a fleet, and prints each one's verdict as it comes."""
 
 from __future__ import annotations
 
@@ -8,77 +8,94 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich.markup import escape
 
-from fleet.ansible.runner import Outcome, Step, run_playbook
 from fleet.cli import playbook
-from fleet.cli.common import Choice, err, out, print_json, site_options
+from fleet.cli.common import err, out, print_json
 from fleet.cli.ending import INTERRUPTED_CODE, trouble
-from fleet.cli.scale import json_option, verbose_option
-from fleet.health import verify as verdict
-from fleet.health.verify import Asked, Verdict
-from fleet.vsphere.session import connect
+from fleet.cli.options import runs_playbook
+from fleet.errors import UsageError
+from fleet.health.verify import (
+    ANSWERS,
+    DRAINING,
+    FAILS,
+    QUARANTINED,
+    STOPPED,
+    Asked,
+    Verdict,
+    exit_code,
+    judge,
+    judge_all,
+    sentence,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from fleet.ansible.runner import RunResult, Step
+    from fleet.cli.options import RunOptions
+
 PLAYS: Final = ("Verify the servers", "Verify the balancers")
 MARKS: Final = {
-    verdict.ANSWERS: "[green]✓[/]",
-    verdict.FAILS: "[red]✗[/]",
-    verdict.STOPPED: "[red]✗[/]",
-    verdict.QUARANTINED: "[yellow]![/]",
-    verdict.DRAINING: "[yellow]…[/]",
+    ANSWERS: "[green]✓[/]",
+    FAILS: "[red]✗[/]",
+    STOPPED: "[red]✗[/]",
+    QUARANTINED: "[yellow]![/]",
+    DRAINING: "[yellow]…[/]",
 }
 
 
 @click.command("verify", epilog="Example: fleet verify --fleet demo --json | jq '.servers[] | [.name, .verdict]'")
-@site_options
-@json_option
-@verbose_option
-def verify(site_name: str | None, fleet: str | None, *, as_json: bool, verbose: int) -> None:
+@runs_playbook
+def verify(options: RunOptions) -> None:
     """Ask every server for an inference, and every balancer for one of each server; changes nothing.
 
     One line for each: its verdict (answers, fails, stopped, quarantined, draining), the reason, the time. Exit code 1 when one
     that should answer does not or fewer are there than the target wants, 3 when all others answer and some are quarantined.
+    With --limit only the hosts in it are asked and shown.
     """
-    choice = Choice(site_name, fleet)
-    site = choice.site()
-    name = site.fleet(choice.fleet).name
-    with connect(site.endpoint()):
-        pass  # says what is wrong with vCenter in one sentence, before Ansible starts
-    shown = _Shown()
-    outcome = run_playbook(
-        "verify",
-        inventory=choice.folder(),
-        extra_vars={"fleet": name},
-        verbosity=verbose,
-        on_step=None if as_json else shown.step,
-    )
-    read = outcome.results.get("fleet_server", {})
-    verdicts = verdict.judge_all(members(read), asked(outcome.steps))
-    absent = int(read.get("missing", 0))
-    said = None
-    if outcome.exit_code != INTERRUPTED_CODE and (code := verdict.exit_code(verdicts, absent)):
-        outcome.exit_code, said = code, verdict.sentence(verdicts, absent)
-    elif outcome.exit_code:
-        said = playbook.sentence(outcome)
-    if as_json:
-        print_json(_document(name, outcome, verdicts, said) | {"missing": absent})
+    lines = _Lines()
+    name, result = playbook.perform(options, "verify", {}, on_step=None if options.as_json else lines.step)
+    read = result.results.get("fleet_server")
+    if read is None and not result.exit_code:
+        raise UsageError(f"Nothing was asked of fleet {name}: --tags or --skip-tags left out the task that reads it.")
+    verdicts = judge_all(within(options, members(read or {}), result.steps), asked(result.steps))
+    absent = int((read or {}).get("missing", 0))
+    message = _conclude(result, verdicts, absent)
+    if options.as_json:
+        print_json(_document(name, result, verdicts, message) | {"missing": absent})
     else:
-        shown.rest(verdicts)
-        if not verdicts and not said:
-            out.print(f"Fleet {escape(name)} has no servers, and no target above 0 was set.")
-        if said:
-            err.print(f"[bold red]error:[/] {escape(said)}")
-        out.print(f"[dim]{outcome.seconds:.1f} s in all, log: {playbook.short(outcome.log)}[/]")
-    sys.exit(outcome.exit_code)
+        lines.rest(verdicts)
+        _print_end(name, result, verdicts, message)
+    sys.exit(result.exit_code)
+
+
+def within(options: RunOptions, found: list[dict[str, Any]], steps: Iterable[Step]) -> list[dict[str, Any]]:
+    """The members that are to be judged: with ``--limit`` those that the run came to."""
+    reached = {step.host for step in steps if step.play in PLAYS}
+    return [member for member in found if options.limit is None or member["name"] in reached]
+
+
+def _conclude(result: RunResult, verdicts: list[Verdict], absent: int) -> str | None:
+    """Give the result the exit code that the verdicts ask for, and say in one sentence what is wrong."""
+    if result.exit_code != INTERRUPTED_CODE and (code := exit_code(verdicts, absent)):
+        result.exit_code = code
+        return sentence(verdicts, absent)
+    return playbook.sentence(result) if result.exit_code else None
+
+
+def _print_end(fleet: str, result: RunResult, verdicts: list[Verdict], message: str | None) -> None:
+    if not verdicts and not message:
+        out.print(f"Fleet {escape(fleet)} has no servers, and no target above 0 was set.")
+    if message:
+        err.print(f"[bold red]error:[/] {escape(message)}")
+    out.print(f"[dim]{result.seconds:.1f} s in all, log: {playbook.short(result.log)}[/]")
 
 
 def asked(steps: Iterable[Step]) -> dict[str, Asked]:
     """How asking each member ended: by its first failure, else by the module that asks."""
     found: dict[str, Asked] = {}
     for step in steps:
-        if (told := _asked(step)) and step.host not in found:
-            found[step.host] = told
+        if (answer := _asked(step)) and step.host not in found:
+            found[step.host] = answer
     return found
 
 
@@ -96,37 +113,37 @@ def members(read: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [*read.get("servers", []), *read.get("balancers", [])]
 
 
-class _Shown:
+class _Lines:
     """Prints a member's line once, when its verdict is known."""
 
     def __init__(self) -> None:
         self._members: dict[str, dict[str, Any]] = {}
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
 
     def step(self, step: Step) -> None:
         """A task ended on a host."""
         if step.action == "fleet_server":  # the run has read the fleet
             self._members = {member["name"]: member for member in members(step.values)}
-        if (told := _asked(step)) and step.host in self._members:
-            self._print(verdict.judge(self._members[step.host], told))
+        if (answer := _asked(step)) and step.host in self._members:
+            self._print(judge(self._members[step.host], answer))
 
     def rest(self, verdicts: Iterable[Verdict]) -> None:
-        """Those that nobody asked."""
+        """Print the verdicts that are not printed yet: of members that were not asked."""
         for one in verdicts:
             self._print(one)
 
     def _print(self, one: Verdict) -> None:
-        if one.name in self._told:
+        if one.name in self._printed:
             return
-        self._told.add(one.name)
+        self._printed.add(one.name)
         seconds = "" if one.seconds is None else f" [dim]{one.seconds:.1f} s[/]"
         out.print(f"{MARKS[one.verdict]} {escape(one.name):<24} {one.verdict:<11} {escape(one.reason or '')}".rstrip() + seconds)
 
 
-def _document(fleet: str, outcome: Outcome, verdicts: list[Verdict], said: str | None) -> dict[str, Any]:
+def _document(fleet: str, result: RunResult, verdicts: list[Verdict], message: str | None) -> dict[str, Any]:
     return {
-        **playbook.document("verify", fleet, outcome, {}),
-        "error": trouble(said, outcome.exit_code) if said else None,
+        **playbook.document("verify", fleet, result, {}),
+        "error": trouble(message, result.exit_code) if message else None,
         "servers": [one.row() for one in verdicts if one.role == "triton"],
         "balancers": [one.row() for one in verdicts if one.role != "triton"],
     }

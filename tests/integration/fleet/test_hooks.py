@@ -127,6 +127,18 @@ def test_a_run_killed_between_the_destroy_and_its_hook_makes_up_for_it(site, hoo
     assert (set(states(site)), site.record().requests) == ({"demo-001"}, ())
 
 
+def test_a_run_may_skip_the_hooks(site, hooked, tmp_path):
+    roles, log = str(tmp_path / "roles"), tmp_path / "log"
+    told = site.fleet("scale", "--size", "1", "--skip-hooks", ANSIBLE_ROLES_PATH=roles)
+    assert (told.code, log.read_text().splitlines()) == (0, ["triton_server/main demo-001", "haproxy/main demo-lb-001"]), (
+        told.text
+    )
+    log.unlink()
+    told = site.fleet("remove-vm", "--yes", "--skip-hooks", ANSIBLE_ROLES_PATH=roles)
+    assert (told.code, log.read_text().splitlines()) == (0, ["haproxy/main demo-lb-001"]), told.text
+    assert (states(site), site.record().requests) == ({}, ()), "the request is closed all the same"
+
+
 def test_a_mistyped_point_is_named(site, tmp_path):
     role = {"name": "fleet_hook"}
     task = {"ansible.builtin.include_role": role, "vars": {"fleet_hook_point": "before_admit"}}

@@ -66,6 +66,7 @@ def test_everybody_answers(site, guests):
     assert told.code == 0, told.text
     assert lines(told) == {"demo-001": "answers", "demo-002": "answers"}
     assert site.writes(mark) == []
+    assert lines(site.fleet("verify", "--limit", "demo-002")) == {"demo-002": "answers"}
 
 
 def test_each_server_has_a_verdict_of_its_own(site, guests):

@@ -75,6 +75,8 @@ def test_refused_before_anything_is_written(site):
         resizing_plan(site, "demo-009", gpus=2)
     told = site.fleet("scale-up", "demo-001", "--gpus", "17", "--yes")
     assert (told.code, "17" in told.err) == (6, True), told.text
+    told = site.fleet("scale-up", "demo-001", "--gpus", "2")
+    assert (told.code, "~ change demo-001" in told.err) == (5, True), told.text
     assert [call.method for call in site.writes(mark) if not call.name.endswith("-state")] == []
 
 

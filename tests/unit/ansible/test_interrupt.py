@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from fleet.ansible.interrupt import Interrupt
-from fleet.ansible.runner import Outcome, _Handler
+from fleet.ansible.runner import RunResult, _Handler
 from fleet.cli import playbook
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def test_an_interrupted_run_says_so_and_quotes_no_task(tmp_path: Path) -> None:
     log = tmp_path / "stdout"
     log.write_text("TASK [triton_server : Write the systemd unit]\nchanged: [demo-005]\n", encoding="utf-8")
-    said = playbook.sentence(Outcome(exit_code=130, log=log, seconds=1.0))
+    said = playbook.sentence(RunResult(exit_code=130, log=log, seconds=1.0))
     assert "Interrupted. Run the same command again" in said
     assert "TASK" not in said
 
@@ -25,18 +25,18 @@ def test_an_interrupted_run_says_so_and_quotes_no_task(tmp_path: Path) -> None:
 def test_a_run_that_failed_without_a_failed_step_still_quotes_its_log(tmp_path: Path) -> None:
     log = tmp_path / "stdout"
     log.write_text("ERROR! the playbook could not be found\n", encoding="utf-8")
-    assert "the playbook could not be found" in playbook.sentence(Outcome(exit_code=1, log=log, seconds=1.0))
+    assert "the playbook could not be found" in playbook.sentence(RunResult(exit_code=1, log=log, seconds=1.0))
 
 
 def test_ansibles_own_sentence_is_quoted_whole_and_without_its_label(tmp_path: Path) -> None:
     log = tmp_path / "stdout"
     log.write_text("[WARNING]: nothing\n[ERROR]: The record of fleet demo\nis no JSON.\n", encoding="utf-8")
-    assert playbook.sentence(Outcome(exit_code=1, log=log, seconds=1.0)) == "The record of fleet demo is no JSON."
+    assert playbook.sentence(RunResult(exit_code=1, log=log, seconds=1.0)) == "The record of fleet demo is no JSON."
 
 
 def test_a_failure_that_was_rescued_leaves_no_exit_code_of_its_own(tmp_path: Path) -> None:
     """A change that found no room after the drain was taken back; 6 would say that nothing had been drained."""
-    handler = _Handler(Outcome(exit_code=0, log=tmp_path / "stdout", seconds=0.0), None, lambda _: None)
+    handler = _Handler(RunResult(exit_code=0, log=tmp_path / "stdout", seconds=0.0), None, lambda _: None)
 
     def failed(action: str, **res: object) -> int:
         handler({"event": "runner_on_failed", "event_data": {"task_action": action, "res": res}})

@@ -32,9 +32,9 @@ VCENTER = {
 }
 REST = "reads of vCenter and the plan"
 PLAYS = {
-    "Bring the VMs up to the target": REST,
-    "Put the servers behind the balancers": "balancer",
-    "Write down the outcome": "states into vCenter",
+    "Clone the missing members": REST,
+    "Add servers to the balancers": "balancer",
+    "Close the request": "states into vCenter",
 }
 ROLES = {
     "guest_base": "server: checks, first boot",

@@ -33,8 +33,8 @@ GONE = Run("destroy", (CONSENT,))
 NEW_POINTS = (
     Point("clone", method="CloneVM_Task", write=2, when="before"),
     Point("power-on", method="PowerOnVM_Task", write=1, when="after"),
-    Point("model copy", task="Copy what is missing", after=0.7),
-    Point("start", task="Have the image and run the unit", after=0.7),
+    Point("model copy", task="Copy the missing models", after=0.7),
+    Point("start", task="Start or restart Triton", after=0.7),
     Point("config write", task="Write the configuration", after=0.3),
 )
 ADMISSION = Point("admission", task="Change the servers of the running HAProxy", after=0.5)

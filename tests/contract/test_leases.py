@@ -11,7 +11,7 @@ from fleet.cli import main
 
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 READ_ONLY = {"verify.yml"}
-ASKING = "tasks/balancers_answer.yml"  # only asks, and may stand between the look at the lease and what it is for
+ASKING = "tasks/ask_balancers.yml"  # only asks, and may stand between the look at the lease and what it is for
 #: Commands that change no fleet, and so never wait for one.
 LOOKING = {"status", "plan", "gpu", "verify", "lease", "record", "requests", "ask", "infer", "inventory", "lab"}
 #: Modules that write in vCenter; and, role and task file, what only reads.
@@ -29,6 +29,8 @@ def roles_of(tasks: list[dict]) -> list[tuple[str, str]]:
         for key, value in task.items():
             if key in ("block", "rescue", "always"):
                 found += roles_of(value)
+            elif key == "ansible.builtin.import_tasks":
+                found += roles_of(plays(PLAYBOOKS / "plays" / value))
             elif key.endswith(("include_role", "import_role")):
                 found.append((value["name"], value.get("tasks_from", "main")))
             elif key in WRITING:
@@ -89,7 +91,7 @@ def test_whoever_disturbs_servers_looks_at_the_lease_first(path: Path) -> None:
     looked = False
     for play in plays(path):
         if "ansible.builtin.import_playbook" in play:
-            looked = looked or play["ansible.builtin.import_playbook"] == "kept.yml"
+            looked = looked or play["ansible.builtin.import_playbook"] == "verify_lease.yml"
             continue
         tasks = [task for task in play.get("tasks", []) if task.get("ansible.builtin.include_tasks") != ASKING]
         for number, task in enumerate(tasks):

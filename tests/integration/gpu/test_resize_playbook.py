@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from fleet.planning.vgpus import held
+from fleet.planning.vgpus import WAS, held
 from fleet.service import lease
 
 from ..fleet.role import without  # noqa: TID252  pytest's own packages
@@ -140,6 +140,7 @@ def test_triton_that_does_not_start_gives_the_old_gpus_back(site, run):
     assert "demo-001 could not be changed, holds again what it held, and serves" in done.text
     assert "CUDA initialization failed" in done.text
     assert now(site) == {"demo-001": ("ready", (TWO,)), "demo-002": ("ready", (TWO,))}
+    assert WAS not in site.members()["demo-001"].vm.keys, "the change is closed"
     assert done.told[:6] == [*round_of("demo-001")[:4], "triton demo-001", "admit demo-001"]
 
 

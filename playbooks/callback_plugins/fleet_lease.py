@@ -26,7 +26,7 @@ from ansible.plugins.callback import CallbackBase
 from fleet.ansible import run
 from fleet.ansible.origin import check_matched, run_groups
 from fleet.errors import FleetError, UsageError
-from fleet.lease.renewal import Keeper
+from fleet.lease.renewal import Renewal
 from fleet.site.load import load_site
 from fleet.vsphere.session import connect
 
@@ -80,7 +80,7 @@ class CallbackModule(CallbackBase):
         if (site_file, fleet) in self._keepers:
             return
         site = load_site(site_file)
-        keeper = Keeper(lambda: connect(site.endpoint()), site.fleet(fleet), taken["run"])
+        keeper = Renewal(lambda: connect(site.endpoint()), site.fleet(fleet), taken["run"])
         self._keepers[site_file, fleet] = keeper
         keeper.start()
 

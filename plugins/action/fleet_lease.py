@@ -46,8 +46,10 @@ class ActionModule(ActionBase):
         place = module_arguments(given, task_vars, extra_vars, run_only=False)
         who = replace(own.owner, user=task_vars.get("awx_user_name") or own.owner.user)
         wait = Waiting(options["wait"] if options["wait"] >= 0 else float("inf"), tell=self._tell)
-        wish = self._wish(options, extra_vars) if options["scale_out"] else None
-        taken = lease.acquire(place["site_file"], place["fleet"], own.id, who, wait=wait, create=options["create"], wish=wish)
+        request = self._request(options, extra_vars) if options["scale_out"] else None
+        taken = lease.acquire(
+            place["site_file"], place["fleet"], own.id, who, wait=wait, create=options["create"], request=request
+        )
         return {"lease": taken and {**place, **taken}}
 
     @staticmethod
@@ -57,7 +59,7 @@ class ActionModule(ActionBase):
         return task_vars["hostvars"][fleet]
 
     @staticmethod
-    def _wish(options, extra_vars):
+    def _request(options, extra_vars):
         counts = {RUN_ONLY[name]: int(extra_vars[name]) for name in COUNTS.keys() & RUN_ONLY.keys() if name in extra_vars}
         return {**counts, "terms": Terms(partial=options["partial"], allow_possible=options["allow_possible"])}
 

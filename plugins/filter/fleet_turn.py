@@ -5,7 +5,7 @@ DOCUMENTATION = r"""
 name: fleet_turn
 short_description: Says whether a server of a serial play is next
 description:
-  - It is, when something is to be done to it, all servers before it came back, and every balancer answers.
+  - It is, when something is to be done to it, the servers before it are back, and every balancer answers.
 options:
   _input:
     description: C(fleet_outcome) of the servers before it; an empty dictionary for a server without one.
@@ -17,7 +17,7 @@ options:
     type: bool
     required: true
   answers:
-    description: The results of a loop over the balancers (C(loop_var) is C(run_balancer)) that asks each; empty before they are asked.
+    description: Results of a loop over the balancers, with C(run_balancer) as its C(loop_var), that asks each; empty before the loop.
     type: list
     elements: dict
     default: []
@@ -27,7 +27,7 @@ author: [triton-fleet]
 EXAMPLES = r"""
 - name: Restart the server
   ansible.builtin.include_role: {name: triton_server}
-  when: ([{'state': 'ready'}, {}] | fleet_turn(needed=true)).go
+  when: (run_outcomes_before | fleet_turn(needed=true)).go
 """
 
 RETURN = r"""

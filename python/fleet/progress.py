@@ -1,4 +1,4 @@
-"""What a run does at this moment, for whoever watches it: JSON lines in the file that ``FLEET_PROGRESS`` names.
+"""What a run does at this moment, for the command line that follows it: JSON lines in the file that ``FLEET_PROGRESS`` names.
 
 The command line sets the variable, the modules that Ansible runs append, the command line follows. Nobody has to watch: without
 the variable nothing is written.
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, Self
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    #: Told of each change: the step (``clone``), the VM, the state of its task, per cent or ``None``.
-    Tell = Callable[[str, str, str, int | None], None]
+    #: Called at each change: the step (``clone``), the VM, the state of its task, per cent or ``None``.
+    Reporter = Callable[[str, str, str, int | None], None]
 
 VARIABLE: Final = "FLEET_PROGRESS"
 EVERY_S: Final = 10.0  # between two lines of one VM's step while it runs
@@ -36,24 +36,24 @@ class Event:
     at: float  # seconds since 1970
 
 
-def teller(environ: Mapping[str, str] | None = None) -> Tell:
+def reporter(environ: Mapping[str, str] | None = None) -> Reporter:
     """A function that writes down each change, or does nothing where nobody watches."""
     path = (os.environ if environ is None else environ).get(VARIABLE)
     if not path:
         return lambda *_: None
 
-    def tell(step: str, name: str, state: str, percent: int | None) -> None:
+    def report(step: str, name: str, state: str, percent: int | None) -> None:
         line = json.dumps(asdict(Event(step, name, state, percent, time.time())))
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
 
-    return tell
+    return report
 
 
 class Follow:
     """Reads the file while a run appends to it, on a thread of its own: ``with Follow(path, show): …``.
 
-    ``show`` is told of each end, and of a step under way at most every ten seconds, with the seconds that it took so far.
+    ``show`` is called at each end, and of a step under way at most every ten seconds, with the seconds that it took so far.
     """
 
     def __init__(self, path: Path, show: Callable[[Event, float], None]) -> None:

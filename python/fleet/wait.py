@@ -66,6 +66,6 @@ def wait_until(
         if result:
             return result
         if deadline.over:
-            raise WaitError(f"Waited {timeout:g} s for {what}, in vain.")
+            raise WaitError(f"Timed out after {timeout:g} s waiting for {what}.")
         sleep(min(pause, max(deadline.left(), 0.001)))
         pause = min(pause * factor, longest)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from fleet.progress import Event, Follow, teller
+from fleet.progress import Event, Follow, reporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def line(name: str, state: str, at: float, percent: int | None = None) -> str:
 
 def test_what_is_told_is_followed(tmp_path: Path) -> None:
     path = tmp_path / "progress"
-    tell = teller({"FLEET_PROGRESS": str(path)})
+    tell = reporter({"FLEET_PROGRESS": str(path)})
     tell("clone", "demo-001", "started", None)
     tell("clone", "demo-001", "success", 100)
     (end,) = shown(path, path.read_text(encoding="utf-8").splitlines(keepends=True))
@@ -48,5 +48,5 @@ def test_half_a_line_waits_for_its_other_half(tmp_path: Path) -> None:
 
 
 def test_nobody_watches(tmp_path: Path) -> None:
-    teller({})("clone", "demo-001", "started", None)
+    reporter({})("clone", "demo-001", "started", None)
     assert shown(tmp_path / "p", []) == []

@@ -85,8 +85,6 @@ def _ask(options: RunOptions, fleet: str, names: tuple[str, ...], extra_vars: Ma
         plan = planned(
             controller,
             names,
-            confirm=None,
-            check=True,
             gpus=None if wanted["server_gpus_count"] is None else count_in(wanted, "server_gpus_count"),
             profile=wanted["server_gpus_profile"] or None,
             terms=Terms(allow_possible=truth_in(wanted, "server_gpus_allow_possible")),

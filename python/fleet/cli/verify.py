@@ -19,7 +19,7 @@ from fleet.health.verify import (
     FAILS,
     QUARANTINED,
     STOPPED,
-    Asked,
+    Response,
     Verdict,
     exit_code,
     judge,
@@ -57,7 +57,7 @@ def verify(options: RunOptions) -> None:
     read = result.results.get("fleet_server")
     if read is None and not result.exit_code:
         raise UsageError(f"Nothing was asked of fleet {name}: --tags or --skip-tags left out the task that reads it.")
-    verdicts = judge_all(within(options, members(read or {}), result.steps), asked(result.steps))
+    verdicts = judge_all(within(options, members(read or {}), result.steps), responses(result.steps))
     absent = int((read or {}).get("missing", 0))
     message = _conclude(result, verdicts, absent)
     if options.as_json:
@@ -90,22 +90,22 @@ def _print_end(fleet: str, result: RunResult, verdicts: list[Verdict], message: 
     out.print(f"[dim]{result.seconds:.1f} s in all, log: {playbook.short(result.log)}[/]")
 
 
-def asked(steps: Iterable[Step]) -> dict[str, Asked]:
+def responses(steps: Iterable[Step]) -> dict[str, Response]:
     """How asking each member ended: by its first failure, else by the module that asks."""
-    found: dict[str, Asked] = {}
+    found: dict[str, Response] = {}
     for step in steps:
-        if (answer := _asked(step)) and step.host not in found:
+        if (answer := _response(step)) and step.host not in found:
             found[step.host] = answer
     return found
 
 
-def _asked(step: Step) -> Asked | None:
+def _response(step: Step) -> Response | None:
     if step.play not in PLAYS:
         return None
     bad = step.result in ("failed", "unreachable")
     if not bad and step.action != "triton_ready":
         return None
-    return Asked(ok=not bad, reason=" ".join(step.message.split()) or step.task, seconds=step.seconds)
+    return Response(ok=not bad, reason=" ".join(step.message.split()) or step.task, seconds=step.seconds)
 
 
 def members(read: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -124,7 +124,7 @@ class _Lines:
         """A task ended on a host."""
         if step.action == "fleet_server":  # the run has read the fleet
             self._members = {member["name"]: member for member in members(step.values)}
-        if (answer := _asked(step)) and step.host in self._members:
+        if (answer := _response(step)) and step.host in self._members:
             self._print(judge(self._members[step.host], answer))
 
     def rest(self, verdicts: Iterable[Verdict]) -> None:

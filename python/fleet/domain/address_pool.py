@@ -1,4 +1,4 @@
-"""Addresses that a site hands out itself: which of a range are free, and how a guest is told. Pure.
+"""Addresses that a site hands out itself: which of a range are free, and how a guest learns them. Pure.
 
 An address is kept with its VM (``fleet.address``), born with the clone: a VM that is off, or has not booted yet, holds it all
 the same, and a VM that is gone has given it back. There is no other list.
@@ -151,11 +151,11 @@ def _lowest(within: Range, count: int, taken: Mapping[Address, str], fleet: str)
             found.append(address)
     if len(found) < count:
         holders = sorted((address, who) for address, who in {**unusable, **taken}.items() if address in within)
-        told = ", ".join(f"{address} {who}" for address, who in holders[:_FEW])
+        listed = ", ".join(f"{address} {who}" for address, who in holders[:_FEW])
         more = f" and {len(holders) - _FEW} more" if len(holders) > _FEW else ""
         raise NoRoomError(
             f"The pool {within} of fleet {fleet} has {len(found)} of its {within.size} addresses left and {count} are needed. "
-            f"Taken: {told or 'none'}{more}. Widen addresses in fleet.yml, or free some."
+            f"Taken: {listed or 'none'}{more}. Widen addresses in fleet.yml, or free some."
         )
     return found
 

@@ -53,11 +53,11 @@ def fleet_state(
     everything = list(vms)
     own = members_of(everything, fleet)
     host_names = {host.moid: host.name for host in hosts}
-    seats: dict[str, list[str]] = {}
+    pci_ids_of: dict[str, list[str]] = {}
     for moid, pci_id in ((moid, gpu.pci_id) for host in hosts for gpu in host.gpus for moid in gpu.vms):
-        seats.setdefault(moid, []).append(pci_id)
+        pci_ids_of.setdefault(moid, []).append(pci_id)
     records = [vm for vm in own if vm.keys.get("role") == RECORD and identity_is_own(vm, vcenter_uuid)]
-    members = [_member(vm, devices, seats, host_names, vcenter_uuid, network) for vm in own if vm.keys.get("role") != RECORD]
+    members = [_member(vm, devices, pci_ids_of, host_names, vcenter_uuid, network) for vm in own if vm.keys.get("role") != RECORD]
     known = {member.name for member in members if member.confirmed}
     return FleetState(
         name=fleet,
@@ -71,7 +71,7 @@ def fleet_state(
 def _member(
     vm: Vm,
     devices: Mapping[str, Devices],
-    seats: Mapping[str, list[str]],
+    pci_ids_of: Mapping[str, list[str]],
     host_names: Mapping[str, str],
     vcenter_uuid: str,
     network: str | None,
@@ -88,7 +88,7 @@ def _member(
         vm=vm,
         address=own_address(reported, allotted=vm.keys.get("address", "")),
         host=host_names.get(vm.host or ""),
-        gpus=_gpus(own.gpu_profiles if own else (), seats.get(vm.moid, [])),
+        gpus=_gpus(own.gpu_profiles if own else (), pci_ids_of.get(vm.moid, [])),
         grouped=own.grouped if own else False,
     )
 

@@ -23,8 +23,8 @@ def faults(balancers: Mapping[str, Mapping[str, str]], answering: Collection[str
         The reason for each server and balancer at fault, by name.
     """
     reasons: dict[str, list[str]] = {}
-    for server in sorted({server for told in balancers.values() for server in told}):
-        without = {name: told[server] for name, told in sorted(balancers.items()) if server in told}
+    for server in sorted({server for unreached in balancers.values() for server in unreached}):
+        without = {name: unreached[server] for name, unreached in sorted(balancers.items()) if server in unreached}
         if len(without) == len(balancers):
             said = "; ".join(f"{name}: {why}" for name, why in without.items())
             if server in answering:
@@ -33,4 +33,4 @@ def faults(balancers: Mapping[str, Mapping[str, str]], answering: Collection[str
         others = " and ".join(sorted(balancers.keys() - without.keys()))
         for name, why in without.items():
             reasons.setdefault(name, []).append(f"it does not reach {server} ({why}), which answers {others}")
-    return {name: "; ".join(told) for name, told in reasons.items()}
+    return {name: "; ".join(each) for name, each in reasons.items()}

@@ -19,7 +19,7 @@ _OFF: Final = "poweredOff"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Response:
     """How asking one member ended."""
 
     ok: bool
@@ -49,31 +49,31 @@ class Verdict:
         }
 
 
-def judge(member: Mapping[str, Any], asked: Asked | None) -> Verdict:
+def judge(member: Mapping[str, Any], response: Response | None) -> Verdict:
     """What is to be said of a member.
 
     Args:
         member: one of the run's own read of vCenter (``fleet_server``).
-        asked: how asking it ended, ``None`` when nobody did.
+        response: how asking it ended, ``None`` when nobody did.
     """
     told = member["vars"]["fleet"]
-    reason = None if asked and asked.ok else asked.reason if asked else "The run ended before it was asked."
+    reason = None if response and response.ok else response.reason if response else "The run ended before it was asked."
     if told["state"] == "quarantined":
         word = QUARANTINED
-        now = "it answers now" if asked and asked.ok else reason
+        now = "it answers now" if response and response.ok else reason
         reason = f"{told['reason']} ({now})" if told["reason"] else now
-    elif told["state"] == "draining" and asked is None:
+    elif told["state"] == "draining" and response is None:
         word, reason = DRAINING, "It is on its way out and is not asked."
-    elif asked and asked.ok:
+    elif response and response.ok:
         word = ANSWERS
     else:
         word = STOPPED if told["power"] == _OFF else FAILS
-    return Verdict(member["name"], member["role"], told["state"], word, reason, asked.seconds if asked else None)
+    return Verdict(member["name"], member["role"], told["state"], word, reason, response.seconds if response else None)
 
 
-def judge_all(members: Iterable[Mapping[str, Any]], asked: Mapping[str, Asked]) -> list[Verdict]:
+def judge_all(members: Iterable[Mapping[str, Any]], responses: Mapping[str, Response]) -> list[Verdict]:
     """The verdict of each member, by role and name."""
-    verdicts = [judge(member, asked.get(member["name"])) for member in members]
+    verdicts = [judge(member, responses.get(member["name"])) for member in members]
     return sorted(verdicts, key=lambda one: (one.role != "triton", one.name))
 
 

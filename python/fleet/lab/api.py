@@ -51,7 +51,7 @@ def up(
         containers: ``docker`` for VMs that run, ``none`` for a vCenter that only answers.
         root: the checkout.
         directory: where the lab's files go; ``build/lab`` of the checkout by default. Another folder is another lab.
-        progress: told (step, detail, seconds) after each step.
+        progress: called with (step, detail, seconds) after each step.
 
     Raises:
         LabError: something is missing or failed, or another site is up in that folder; one sentence says which.
@@ -82,7 +82,7 @@ def down(*, root: Path, directory: Path | None = None, progress: Progress | None
     Args:
         root: the checkout.
         directory: as for ``up``.
-        progress: told (step, detail, seconds) after each step.
+        progress: called with (step, detail, seconds) after each step.
 
     Raises:
         LabError: Docker refuses to remove something of the lab.

@@ -61,7 +61,7 @@ def build_images(root: Path, step: Callable[[str, str], None]) -> Images:
 
     Args:
         root: the checkout.
-        step: told what was done, as (step, detail).
+        step: called with what was done, as (step, detail).
 
     Raises:
         LabError: a package, the wheel or a build step cannot be had.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FORK_WAITS = 2.0  # seconds that a fork waits for a renewal under way
 
 
-class Keeper:
+class Renewal:
     """Keeps one lease alive until it is closed."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Keeper:
         """Stop renewing, and give the lease back.
 
         Raises:
-            FleetError: vCenter could not be told; the lease ends by itself.
+            FleetError: vCenter could not be reached; the lease ends by itself.
         """
         self._end.set()
         self._thread.join(self.every + FORK_WAITS)

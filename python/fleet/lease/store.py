@@ -32,7 +32,7 @@ APPEAR = 30.0  # seconds for a record whose name is taken already to appear
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How a run waits for a lease that another holds: seconds, and who is told of it."""
+    """How a run waits for a lease that another holds: seconds, and what is called for each line of the countdown."""
 
     seconds: float = 0.0  # 0 does not wait, inf waits as long as it takes
     tell: Callable[[str], None] | None = None

@@ -1,7 +1,7 @@
 """The lease of a fleet: who changes it now, and until when. Pure; ``fleet.lease.store`` takes and gives it back in vCenter.
 
 A lease belongs to a *run*: one ``ansible-playbook``, or one command that changes by itself. It ends by vCenter's clock, and
-the run renews it while it lives. Whoever finds it free, ended, or left by a process that is provably dead may take it.
+the run renews it while it lives. A run that finds it free, ended, or left by a process that is provably dead may take it.
 """
 
 from __future__ import annotations

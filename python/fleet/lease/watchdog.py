@@ -41,7 +41,7 @@ def tie(process: Process | None) -> bool | None:
         os.close(handle)
         return False
     _tied.add(process)
-    threading.Thread(target=_follow, args=(handle,), name="leash", daemon=True).start()
+    threading.Thread(target=_follow, args=(handle,), name="watchdog", daemon=True).start()
     return True
 
 

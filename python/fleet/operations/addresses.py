@@ -1,7 +1,7 @@
-"""Gives new VMs addresses of their fleet's pool: who holds which, whether somebody answers there, what the guests are told.
+"""Gives new VMs addresses of their fleet's pool: who holds which, whether somebody answers there, what the guests are given.
 
 A pool is used under the fleet's lease, and two fleets of one ``fleet.yml`` cannot share one. What another site's runs, or
-somebody by hand, gave away is seen in vCenter or on the network: before an address is allotted, and once more before the VM
+somebody in vCenter, gave away is seen in vCenter or on the network: before an address is allotted, and once more before the VM
 that holds it is powered on for the first time.
 """
 
@@ -122,7 +122,7 @@ def hand_over(controller: Controller, names: Collection[str], report: Report) ->
                 f"its address {member.vm.keys['address']} {other}, too: it stays off. Remove it (fleet remove-vm {member.name}) "
                 "or the other one, and run this again"
             )
-    # One whose host key is known has run before; what it was told then it knows.
+    # One whose host key is known has run before; its network is known to it.
     fresh = [m for m in waiting if m.name not in report.failures and not m.vm.keys.get("hostkey")]
     if controller.spec.first_boot == CLOUD_INIT and fresh:
         _tell(controller, fresh, report)
@@ -140,8 +140,8 @@ def _clash(member: Member, found: Mapping[Address, Sequence[Holder]]) -> Holder 
 
 def _tell(controller: Controller, fresh: Sequence[Member], report: Report) -> None:
     devices = read.read_devices(controller.session, [m.vm.moid for m in fresh])
-    told = dict(_networks(controller, fresh, devices, report))
-    for name, outcome in batch.write_options(controller.session, told).items():
+    networks = dict(_networks(controller, fresh, devices, report))
+    for name, outcome in batch.write_options(controller.session, networks).items():
         if outcome.error is not None:
             report.failures[name] = str(outcome.error)
 

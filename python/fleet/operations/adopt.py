@@ -120,7 +120,7 @@ def answer(controller: Controller, plan: AdoptionPlan, *, changed: bool, without
 
 
 def _unconfirmed(observed: Observation, without: Collection[str]) -> list[dict[str, Any]]:
-    """Those whom nobody has confirmed; a twin does not keep the traffic of a member that leaves."""
+    """VMs that nobody has confirmed; a twin does not keep the traffic of a member that leaves."""
     leaving = {m.name for m in observed.state.members if m.confirmed and m.vm.moid in without}
     return [
         {"name": m.name, "role": m.role, "moid": m.vm.moid, "reason": m.reason}

@@ -1,7 +1,7 @@
 """One fleet in one vCenter: what there is of it, and the small writes that every change shares.
 
 Between observing and changing stands ``fleet.planning``. ``fleet.operations.scale_out`` and ``fleet.operations.scale_in`` make
-the changes of a plan in batches; whatever fails for one VM is told in their report and leaves the others alone.
+the changes of a plan in batches; a failure of one VM is in their report and leaves the others alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fleet.errors import FleetError, LeaseError, QuarantinedError
 from fleet.lease import store
 from fleet.operations.observation import Observation, observation_of
 from fleet.planning import requests
-from fleet.progress import teller
+from fleet.progress import reporter
 from fleet.vsphere import batch
 from fleet.vsphere import record as records
 from fleet.vsphere.gpus import read_gpus
@@ -63,11 +63,11 @@ class Controller:
         self.spec = spec
         self.limits = limits or Limits()
         self.run = run
-        self._tell = teller()
+        self._report = reporter()
 
-    def telling(self, step: str) -> Progress:
-        """What to hand to a batch of tasks, so that whoever watches the run sees each of them."""
-        return partial(self._tell, step)
+    def progress(self, step: str) -> Progress:
+        """The callback for a batch of tasks: it reports each change of a task to the command line."""
+        return partial(self._report, step)
 
     # ── observe ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -191,7 +191,7 @@ class Controller:
         return True
 
     def close_removals(self, observed: Observation, *, close: bool = True) -> list[str]:
-        """Close the record's open removals whose servers are all gone, unless told not to; returns those servers."""
+        """Close the record's open removals whose servers are all gone, unless ``close`` is false; returns those servers."""
         record, at = observed.record, observed.state.now.isoformat(timespec="seconds")
         there = {m.name for m in observed.members()}
         gone = requests.removed(record, there) if record is not None else ()

@@ -19,11 +19,11 @@ def first_contact(controller: Controller, reached: Iterable[Member], boot: First
     """Wait for the members' SSH servers; take down the host key of a new guest, and look at a known one's again."""
     limit = controller.limits.ssh
     members = {m.address: m for m in reached if m.address}
-    keys, told = scan_host_keys(members, timeout=limit, ssh_args=boot.ssh_args) if members else ({}, {})
+    keys, refusals = scan_host_keys(members, timeout=limit, ssh_args=boot.ssh_args) if members else ({}, {})
     writes: list[tuple[Member, Mapping[str, str | None]]] = []
     for address, member in members.items():
         if address not in keys:
-            by = f" by way of {boot.ssh_args} ({told.get(address, 'no answer')})" if boot.ssh_args else ""
+            by = f" by way of {boot.ssh_args} ({refusals.get(address, 'no answer')})" if boot.ssh_args else ""
             report.failures[member.name] = f"its SSH server at {address} did not answer within {limit:.0f} s{by}"
         elif not member.vm.keys.get("hostkey"):
             writes.append((member, {"hostkey": keys[address]}))

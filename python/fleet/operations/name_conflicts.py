@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fleet.domain.report import Report
     from fleet.operations.fleet import Controller
 
-ROUNDS = 8  # numbers that may be taken in a row before the last refusal is what is told
+ROUNDS = 8  # numbers that may be taken in a row before the last refusal is reported
 _TAKEN = "DuplicateName"
 
 
@@ -37,7 +37,7 @@ def clone_under_free_names(
         creations: what the plan wants.
         clone: clones some of them, each given with the name that the plan had for it; outcomes by name.
         wait: waits for clone tasks that are under way: whose they are is seen when they have ended.
-        report: is told what was adopted and what was renamed.
+        report: gets what was adopted and what was renamed.
 
     Returns:
         Each creation under the name that it got in the end, with its outcome.

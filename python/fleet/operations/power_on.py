@@ -92,7 +92,7 @@ def _power_on(controller: Controller, ready: Sequence[Pending], report: Report) 
         timeout=controller.limits.power,
         serial_groups={one.name: one.serial_group for one in ready if one.serial_group},
         hosts={one.name: one.start_on for one in ready if one.start_on},
-        on_progress=controller.telling("power on"),
+        on_progress=controller.progress("power on"),
     )
     refused = []
     for one in ready:

@@ -70,7 +70,7 @@ def on_same_hosts(
     for host, group in groupby(sorted(filter(again, queue), key=lambda one: str(one.member.host)), lambda one: one.member.host):
         own = {one.name: one for one in group}
         here = replace(site, hosts=tuple(one for one in site.hosts if one.name == host))
-        plan = placement.seat(spec, _profiles(own.values()), seen.state, here, terms)
+        plan = placement.place_servers(spec, _profiles(own.values()), seen.state, here, terms)
         stay += _pinned(controller, [(own[place.server], place) for place in plan.placements], report)
         refusal = f"{host} has no place for it any more{_why(plan)}; it was not powered on."
         without += [replace(own[name], refusal=refusal) for name in plan.unplaced]
@@ -89,7 +89,7 @@ def on_other_hosts(controller: Controller, unplaced: Sequence[Pending], terms: T
     seen = controller.observe()
     site = controller.gpus(seen, without=[one.moid for one in unplaced])
     site = replace(site, hosts=tuple(host for host in site.hosts if host.name not in avoid))
-    plan = placement.seat(controller.spec, _profiles(unplaced), seen.state, site, terms)
+    plan = placement.place_servers(controller.spec, _profiles(unplaced), seen.state, site, terms)
     by_name = {one.name: one for one in unplaced}
     report = Report()
     for name in plan.unplaced:
@@ -120,7 +120,7 @@ def _moved(
         {one.name: one.moid for one, _ in found if one.name in moves},
         moves,
         timeout=controller.limits.power,
-        on_progress=controller.telling("move"),
+        on_progress=controller.progress("move"),
     )
     arrived = []
     for one, place in found:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fleet.domain.plan import Plan
 from fleet.domain.record import Record
 from fleet.domain.report import Report
-from fleet.errors import FleetError, NotConfirmedError, VSphereError
+from fleet.errors import FleetError, VSphereError
 from fleet.operations import host_keys, power_on, scale_out
 from fleet.operations.fleet import FirstBoot, brief
 from fleet.operations.observation import member_vars
@@ -50,21 +50,9 @@ def _plan(controller: Controller, seen: Observation, names: Sequence[str], how: 
     return resize.plan_resize(controller.spec, seen.state, controller.gpus(seen), names=names, **how)
 
 
-def planned(
-    controller: Controller, names: Sequence[str], *, confirm: str | None, check: bool = False, **how: Any
-) -> dict[str, Any]:
-    """The plan, for a run that is to carry it out.
-
-    Raises:
-        NotConfirmedError: there is something to do, and nobody consented by naming the fleet.
-    """
+def planned(controller: Controller, names: Sequence[str], **how: Any) -> dict[str, Any]:
+    """``plan`` as plain JSON values."""
     wanted = plan(controller, names, **how)
-    if wanted.changes and not check and confirm != controller.spec.name:
-        told = "; ".join(line.strip() for line in wanted.lines())
-        raise NotConfirmedError(
-            f"Nothing was done. The plan for fleet {controller.spec.name}: {told}. Consent with --yes (fleet) or "
-            f"-e fleet_confirm={controller.spec.name} (ansible-playbook)."
-        )
     return {"changed": bool(wanted.changes), "plan": wanted.as_dict(), "plan_lines": wanted.lines()}
 
 
@@ -84,9 +72,9 @@ def change(controller: Controller, name: str, *, beside: Sequence[str] = (), ssh
     seen = controller.observe()
     one = next(one for one in _plan(controller, seen, [name, *beside], how).resizes if one.name == name)
     _mark(controller, one)
-    host = next((h.moid for h in seen.hosts if one.seat and h.name == one.seat.host), one.member.vm.host)
+    host = next((h.moid for h in seen.hosts if one.place and h.name == one.place.host), one.member.vm.host)
     terms = how.get("terms", STRICT)
-    pins = tuple(gpu.pci_id for gpu in one.seat.gpus) if one.seat and controller.spec.gpu_rules.pin else ()
+    pins = tuple(gpu.pci_id for gpu in one.place.gpus) if one.place and controller.spec.gpu_rules.pin else ()
     report, seen = _bring_to(controller, seen, one.member, one.wanted, host, terms, ssh_args, pins)
     return _answer(controller, name, report, seen)
 
@@ -165,7 +153,7 @@ def _bring_to(
                     profiles,
                     timeout=controller.limits.power,
                     pins=pins,
-                    on_progress=controller.telling("reconfigure"),
+                    on_progress=controller.progress("reconfigure"),
                 ).error
             )
         seen = controller.refresh(seen)
@@ -187,7 +175,7 @@ def _off(controller: Controller, member: Member) -> None:
         {member.name: member.vm.moid},
         timeout=controller.limits.power,
         guest_seconds=GUEST_SECONDS if member.vm.power == "poweredOn" else 0.0,
-        on_progress=controller.telling("power off"),
+        on_progress=controller.progress("power off"),
     )
     _require(ended[member.name].error)
 
@@ -200,7 +188,7 @@ def _move(controller: Controller, member: Member, host: str | None) -> None:
         {member.name: member.vm.moid},
         {member.name: str(host)},
         timeout=controller.limits.power,
-        on_progress=controller.telling("move"),
+        on_progress=controller.progress("move"),
     )
     _require(ended[member.name].error)
 

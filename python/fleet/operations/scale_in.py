@@ -34,7 +34,7 @@ def remove(controller: Controller, plan: Plan, seen: Observation, *, confirm: st
 
     Args:
         controller: the fleet.
-        plan: whom to destroy.
+        plan: the members to destroy.
         seen: the look that the plan was made from.
         confirm: the fleet's name, as consent.
         with_record: destroy the fleet's record, too, last.
@@ -69,7 +69,7 @@ def _destroy(controller: Controller, chosen: Mapping[str, str], report: Report) 
         return
     controller.require_lease()
     outcomes = batch.destroy_all(
-        controller.session, chosen, timeout=controller.limits.power, on_progress=controller.telling("destroy")
+        controller.session, chosen, timeout=controller.limits.power, on_progress=controller.progress("destroy")
     )
     for name, outcome in outcomes.items():
         if outcome.error is None:

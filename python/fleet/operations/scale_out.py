@@ -130,7 +130,7 @@ def _clone(
             [_request(controller, creation, place.spots[planned], place, boot) for creation, planned in some.items()],
             limit=controller.limits.in_flight,
             timeout=controller.limits.clone,
-            on_progress=controller.telling("clone"),
+            on_progress=controller.progress("clone"),
         )
 
     def wait() -> None:

@@ -171,21 +171,21 @@ def plan_adopt(
     adopt = [Adoption(one, one.vm.name.lower(), role, member_uuid(vcenter_uuid, spec.name, one.vm.name.lower())) for one in fresh]
     owners = {vm.instance_uuid: vm for vm in vms}
     names = [*(m.name for m in confirmed.values()), *(one.name for one in adopt)]
-    told = [
+    problems = [
         f"{one.candidate.vm.name} ({one.candidate.vm.moid}): {problem}"
         for one in adopt
         for problem in _problems(one, spec, owners, {name for name in names if names.count(name) > 1})
     ]
-    told += [
+    problems += [
         f"{m.vm.name} is a {m.role} of this fleet already, and its role does not change: disown it first"
         for one in candidates
         if (m := confirmed.get(one.vm.moid)) is not None and m.role != role
     ]
     servers = sum(m.role == TRITON and m.state != "draining" for m in confirmed.values()) + (len(adopt) if role == TRITON else 0)
     if role == TRITON and adopt and servers > spec.size.max:
-        told.append(f"with them the fleet has {servers} servers and size.max in fleet.yml is {spec.size.max}: raise it there")
-    if told:
-        raise UsageError(f"Nothing was adopted into fleet {spec.name}: {'; '.join(told)}.")
+        problems.append(f"with them the fleet has {servers} servers and size.max in fleet.yml is {spec.size.max}: raise it there")
+    if problems:
+        raise UsageError(f"Nothing was adopted into fleet {spec.name}: {'; '.join(problems)}.")
     # A fleet that begins with servers of its own does not clone its initial ones on top.
     initial = max(servers, spec.size.min) if servers else spec.size.initial
     base = record or Record(target=initial)

@@ -49,7 +49,7 @@ class Terms:
 STRICT = Terms()
 
 
-def seat(
+def place_servers(
     spec: FleetSpec, wanted: Mapping[str, tuple[str, ...]], state: FleetState, site: GpuSite, terms: Terms = STRICT
 ) -> PlacementPlan:
     """Find host and GPU for servers of a fleet.
@@ -57,7 +57,7 @@ def seat(
     Args:
         spec: the fleet: where it may be, what its servers need.
         wanted: for each new server's name the profiles of all its vGPUs; each holds the whole cards and groups of fleet.yml, too.
-        state: what is there; present servers count as kin.
+        state: what is there; present servers count as servers of the same fleet.
         site: the GPUs of the vCenter; powered-off members in it keep their places.
         terms: how the run takes GPUs.
     """
@@ -94,7 +94,7 @@ def every_vgpu(shape: Shape) -> tuple[str, ...]:
 
 
 def own_vgpus(shape: Shape, gpus: Iterable[ExpectedGpu]) -> tuple[ExpectedGpu, ...]:
-    """Of the seats of all vGPUs of a server those of its own, which are attached one by one and may be pinned."""
+    """Of the places of all vGPUs of a server those of its own, which are attached one by one and may be pinned."""
     left = Counter(map(stem_of, shape.gpu_profiles))
     own = []
     for gpu in gpus:
@@ -132,12 +132,12 @@ def _missing(spec: FleetSpec, what: str, known: Sequence[str]) -> str:
     )
 
 
-def refusal(spec: FleetSpec, asked: int, plan: PlacementPlan, site: GpuSite) -> str:
+def refusal(spec: FleetSpec, requested: int, plan: PlacementPlan, site: GpuSite) -> str:
     """Why so many servers do not fit: how many would, what would have to change, and what is free where."""
     what = " + ".join([*spec.server.gpu_profiles, *map(str, spec.server.devices or ())])
-    fits = min(plan.guaranteed, asked)
+    fits = min(plan.guaranteed, requested)
     place_ = f"cluster {spec.cluster}" if spec.cluster else f"hosts {', '.join(spec.hosts)}"
-    count = f"{asked} servers with {what} do" if asked > 1 else f"A server with {what} does"
+    count = f"{requested} servers with {what} do" if requested > 1 else f"A server with {what} does"
     lines = [f"{count} not fit on {place_}" + (f", {fits} would" if fits else "") + ": nothing was cloned."]
     lines += [f"  {reason}" for reason in plan.reasons[1:]]
     if plan.placements:
@@ -153,10 +153,10 @@ def refusal(spec: FleetSpec, asked: int, plan: PlacementPlan, site: GpuSite) -> 
 
 def free_lines(site: GpuSite, profiles: Iterable[str], devices: Sequence[PciDevice] = ()) -> list[str]:
     """What is free, a line for each card, and each GPU that serves profiles of the kind asked for; those with room first."""
-    asked, rows = list(profiles), []
+    requested, rows = list(profiles), []
     for host in capacity(site, reservations=True).hosts:
         for gpu in host.gpus:
-            if not any(_serves(host, gpu, profile) for profile in asked):
+            if not any(_serves(host, gpu, profile) for profile in requested):
                 continue
             parts = [
                 f"{stem_of(room.profile)} {room.guaranteed}" + (f" ({room.possible})" if room.possible > room.guaranteed else "")

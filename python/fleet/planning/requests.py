@@ -1,7 +1,7 @@
 """Requests for more or fewer servers: what repeats one, what is another, and when one is fulfilled. Pure.
 
 A repeat does not double. While servers of an addition are missing, another ``add`` finishes it. A removal names its servers
-from before anything is done to them until the last is gone and a removal's run has said so: until then the same wish finishes
+from before anything is done to them until the last is gone and a removal's run has said so: until then the same request finishes
 those and takes nobody in their place. Callers that want to be sure give their requests an id: the same id never counts twice,
 also after it was fulfilled, and another id is another request.
 """
@@ -30,7 +30,9 @@ Requests = tuple[dict[str, Any], ...]
 # ── more servers ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def asked(record: Record, target: int, add: int, request: Mapping[str, Any], *, more: bool) -> tuple[int, Requests, str | None]:
+def requested(
+    record: Record, target: int, add: int, request: Mapping[str, Any], *, more: bool
+) -> tuple[int, Requests, str | None]:
     """What ``add`` servers on top of a target mean.
 
     Args:
@@ -81,10 +83,10 @@ def lowered(requests: Requests, target: int) -> Requests:
 
 @dataclass(frozen=True, slots=True)
 class Removing:
-    """What a wish for fewer servers means.
+    """What a request for fewer servers means.
 
     Attributes:
-        names: the servers that it is about, no others; ``None`` leaves the choice to the wish.
+        names: the servers that it is about, no others; ``None`` leaves the choice to the request.
         begun: whether servers whose retirement was begun count; else those that are asked for come on top.
         notes: for people.
     """
@@ -100,7 +102,7 @@ def removing(record: Record, request: Mapping[str, Any], *, counted: bool, more:
     Args:
         record: with the requests that are open, and ids of those that are fulfilled.
         request: who asks and when, and perhaps its ``id``.
-        counted: it asks for a number of servers; names and a size are the same wish however often they are asked for.
+        counted: it asks for a number of servers; names and a size are the same request however often they are repeated.
         more: on top of what is open.
 
     Raises:
@@ -206,9 +208,9 @@ def origin(spec: FleetSpec, record: Record | None) -> dict[str, Any]:
     }
 
 
-def origin_line(target: int | None, told: Mapping[str, Any]) -> str:
+def origin_line(target: int | None, source: Mapping[str, Any]) -> str:
     """``origin`` for people."""
-    start = f"git starts at {told['initial']} ({told['min']} to {told['max']})"
-    if target is None or not told["set_by"]:
+    start = f"git starts at {source['initial']} ({source['min']} to {source['max']})"
+    if target is None or not source["set_by"]:
         return f"{start}; nothing else was set yet"
-    return f"{start}; target {target} set by {told['set_by']} at {told['set_at']}"
+    return f"{start}; target {target} set by {source['set_by']} at {source['set_at']}"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fleet.gpu.site import GpuSite
     from fleet.planning.placement import Terms
 
-MOST_GPUS = 1024  # far beyond any vCenter's limit, which is asked; a mistyped number is refused before it becomes a list
+MOST_GPUS = 1024  # far beyond any vCenter's limit, which is requested; a mistyped number is refused before it becomes a list
 _REFUSED = ("draining", "unconfirmed", "creating")
 
 
@@ -39,13 +39,13 @@ class Resize:
         member: the server as it is.
         was: what it held before the change began: what it goes back to.
         wanted: the profiles that it is to hold, as the hosts spell them.
-        seat: host and GPUs that it gets; None where it holds what it is to hold.
+        place: host and GPUs that it gets; None where it holds what it is to hold.
     """
 
     member: Member
     was: Was
     wanted: tuple[str, ...]
-    seat: Placement | None = None
+    place: Placement | None = None
 
     @property
     def name(self) -> str:
@@ -67,14 +67,14 @@ class Resize:
         now = named(held(self.member))
         if not self.open:
             return f"  {self.name} holds {now} already"
-        if self.seat is None:
+        if self.place is None:
             return f"~ bring {self.name} back into traffic with {now} ({self.member.state})"
-        gpus = ",".join(dict.fromkeys(gpu.where for gpu in self.seat.gpus))
-        if len(self.seat.gpus) > 1 and not all(gpu.known for gpu in self.seat.gpus):
+        gpus = ",".join(dict.fromkeys(gpu.where for gpu in self.place.gpus))
+        if len(self.place.gpus) > 1 and not all(gpu.known for gpu in self.place.gpus):
             gpus = f", each{gpus}"
-        sure = "" if self.seat.certain else ", possible, not certain"
-        moves = f", moving there from {self.member.host}" if self.seat.host != self.member.host else ""
-        return f"~ change {self.name}: {now} -> {named(self.wanted)} on {self.seat.host}{gpus}{sure}{moves}"
+        sure = "" if self.place.certain else ", possible, not certain"
+        moves = f", moving there from {self.member.host}" if self.place.host != self.member.host else ""
+        return f"~ change {self.name}: {now} -> {named(self.wanted)} on {self.place.host}{gpus}{sure}{moves}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +105,12 @@ class ResizePlan:
                     "power": one.member.vm.power,
                     "gpus_was": list(held(one.member)),
                     "gpus": list(one.wanted),
-                    "devices": one.seat is not None,
+                    "devices": one.place is not None,
                     "host_was": one.member.host,
-                    "host": one.seat.host if one.seat else one.member.host,
-                    "expected": [gpu.pci_id or None for gpu in one.seat.gpus] if one.seat else [],
-                    "known": all(gpu.known for gpu in one.seat.gpus) if one.seat else True,
-                    "certain": one.seat.certain if one.seat else True,
+                    "host": one.place.host if one.place else one.member.host,
+                    "expected": [gpu.pci_id or None for gpu in one.place.gpus] if one.place else [],
+                    "known": all(gpu.known for gpu in one.place.gpus) if one.place else True,
+                    "certain": one.place.certain if one.place else True,
                 }
                 for one in self.changes
             ],
@@ -155,18 +155,18 @@ def plan_resize(
     resizes = [Resize(member, was_of(member), _wanted(spec, own, member, gpus, profile)) for member in members]
     for one in resizes:
         _require_limit(one, own)
-    seated = _all_seated(spec, resizes, state, site, terms)
-    return ResizePlan(spec.name, seated, _warnings(state, [one.name for one in resizes if one.open], at_once))
+    placed = _all_placed(spec, resizes, state, site, terms)
+    return ResizePlan(spec.name, placed, _warnings(state, [one.name for one in resizes if one.open], at_once))
 
 
-def _all_seated(spec: FleetSpec, resizes: Sequence[Resize], state: FleetState, site: GpuSite, terms: Terms) -> tuple[Resize, ...]:
-    """The changes with their seats, each beside those before it; who holds what it is to hold keeps its own."""
-    seated: list[Resize] = []
+def _all_placed(spec: FleetSpec, resizes: Sequence[Resize], state: FleetState, site: GpuSite, terms: Terms) -> tuple[Resize, ...]:
+    """The changes with their places, each beside those before it; who holds what it is to hold keeps its own."""
+    placed: list[Resize] = []
     for one in resizes:
         if not one.fits_already:
-            seated.append(replace(one, seat=_seat(spec, one, seated, state, site, terms)))
-    seats = {one.name: one for one in seated}
-    return tuple(seats.get(one.name, one) for one in resizes)
+            placed.append(replace(one, place=_place(spec, one, placed, state, site, terms)))
+    places = {one.name: one for one in placed}
+    return tuple(places.get(one.name, one) for one in resizes)
 
 
 def _changeable(spec: FleetSpec, state: FleetState, name: str) -> Member:
@@ -196,13 +196,13 @@ def _wanted(spec: FleetSpec, own: GpuSite, member: Member, gpus: int | None, pro
     kinds = {stem_of(one): one for one in held(member)}
     if profile is None and len(kinds) != 1:
         raise UsageError(f"{member.name} holds {named(held(member))}: say which profile it is to hold (--profile P).")
-    asked = profile or next(iter(kinds.values()))
+    requested = profile or next(iter(kinds.values()))
     offered = {stem_of(name): name for host in own.hosts for name in host.profiles}
-    if stem_of(asked) not in offered:
+    if stem_of(requested) not in offered:
         raise UsageError(
-            f"No host of fleet {spec.name} offers {asked}; they offer: {', '.join(sorted(offered.values())) or 'none'}."
+            f"No host of fleet {spec.name} offers {requested}; they offer: {', '.join(sorted(offered.values())) or 'none'}."
         )
-    return (offered[stem_of(asked)],) * gpus
+    return (offered[stem_of(requested)],) * gpus
 
 
 def _require_limit(one: Resize, own: GpuSite) -> None:
@@ -212,9 +212,9 @@ def _require_limit(one: Resize, own: GpuSite) -> None:
         NoRoomError: more are wanted, or nobody knows.
     """
     count = len(one.wanted)
-    told = [host.max_vgpus_per_vm for host in own.hosts if host.max_vgpus_per_vm is not None]
+    reported = [host.max_vgpus_per_vm for host in own.hosts if host.max_vgpus_per_vm is not None]
     by_profile = {stem_of(fact.name): fact.max_per_vm for fact in own.facts if fact.max_per_vm is not None}
-    limits = [max(told)] if told else []
+    limits = [max(reported)] if reported else []
     limits += [by_profile[stem] for stem in map(stem_of, one.wanted) if stem in by_profile]
     if not limits and count > 1:
         raise NoRoomError(
@@ -228,8 +228,8 @@ def _require_limit(one: Resize, own: GpuSite) -> None:
         )
 
 
-def _seat(spec: FleetSpec, one: Resize, earlier: Sequence[Resize], state: FleetState, site: GpuSite, terms: Terms) -> Placement:
-    """Where a server finds its new GPUs, beside the earlier ones on their seats: on the host where it is, else on another.
+def _place(spec: FleetSpec, one: Resize, earlier: Sequence[Resize], state: FleetState, site: GpuSite, terms: Terms) -> Placement:
+    """Where a server finds its new GPUs, beside the earlier ones on their places: on the host where it is, else on another.
 
     Raises:
         NoRoomError: nowhere.
@@ -241,24 +241,24 @@ def _seat(spec: FleetSpec, one: Resize, earlier: Sequence[Resize], state: FleetS
     loose = replace(spec, gpu_rules=replace(spec.gpu_rules, keep=""))
 
     def beside(host: str, rules: FleetSpec) -> Placement | None:
-        together = {before.name: before.wanted for before in earlier if before.seat and before.seat.host == host}
-        found = placement.seat(rules, {**together, one.name: one.wanted}, state, only(freed, {host}), terms)
+        together = {before.name: before.wanted for before in earlier if before.place and before.place.host == host}
+        found = placement.place_servers(rules, {**together, one.name: one.wanted}, state, only(freed, {host}), terms)
         return placement.by_server(found)[one.name] if found.fits else None
 
     if home := beside(one.member.host or "", spec):
         return home
     tied = one.member.vm.name in holders(site)
     open_ = {host.name for host in freed.hosts if not tied or host.name == one.member.host}
-    booked = reserved(freed, {before.member.vm.name: before.seat for before in earlier if before.seat})
-    while (found := placement.seat(spec, {one.name: one.wanted}, state, only(booked, open_), terms)).fits:
+    booked = reserved(freed, {before.member.vm.name: before.place for before in earlier if before.place})
+    while (found := placement.place_servers(spec, {one.name: one.wanted}, state, only(booked, open_), terms)).fits:
         host = found.placements[0].host
-        if seat := beside(host, loose):  # what is to be kept was looked at on all hosts together
-            return seat
+        if place := beside(host, loose):  # what is to be kept was looked at on all hosts together
+            return place
         open_.remove(host)
     verb = "does" if len(one.wanted) == 1 else "do"
-    with_whom = f" beside {', '.join(resize.name for resize in earlier)}" if earlier else ""
+    others = f" beside {', '.join(resize.name for resize in earlier)}" if earlier else ""
     lines = [
-        f"{named(one.wanted)} for {one.name}{with_whom} {verb} not fit on any host of fleet {spec.name}.",
+        f"{named(one.wanted)} for {one.name}{others} {verb} not fit on any host of fleet {spec.name}.",
         *([f"  {one.name} has a whole card of {one.member.host}, so it stays there."] if tied else []),
         "  Nothing was drained or changed.",
         *(f"  {reason}" for reason in found.reasons[1:]),

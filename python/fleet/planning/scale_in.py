@@ -52,7 +52,7 @@ def plan_drain(
     """Choose servers to retire and lower the target by them; never adds anything.
 
     The names stand in the record, as a request, from before anything is done to the first of them until the last is gone. So
-    the same wish once more, after a kill, finishes those that were chosen then, and takes nobody in their place.
+    the same request once more, after a kill, finishes those that were chosen then, and takes nobody in their place.
 
     Args:
         spec: what git wants; the target never falls below ``spec.size.min``.
@@ -76,15 +76,15 @@ def plan_drain(
             f"scale_out.yml or fleet scale --size {choice.size}."
         )
     counted = not choice.names and choice.size is None
-    asked = requests.removing(record, request or {}, counted=counted, more=more)
+    requested = requests.removing(record, request or {}, counted=counted, more=more)
     missing: dict[str, str] = {}
-    if asked.names is not None:
-        chosen = [m for m in servers if m.name in asked.names]
+    if requested.names is not None:
+        chosen = [m for m in servers if m.name in requested.names]
     elif choice.names:
         missing = _missing(spec, record, state, choice.names)
         chosen = _named(spec, servers, [name for name in choice.names if name not in missing])
     else:
-        chosen = _ranked(record, servers, choice, begun=asked.begun)
+        chosen = _ranked(record, servers, choice, begun=requested.begun)
     _check(spec, servers, chosen, requests.leaving(record), max_remove)
     target = _target(spec, record, servers, chosen)
     return Plan(
@@ -93,7 +93,7 @@ def plan_drain(
         target=target,
         record=_written(record, chosen, target, request or {}, state.now.isoformat(timespec="seconds")),
         drain=tuple(chosen),
-        notes=(*asked.notes, *missing.values(), *unconfirmed_notes(state)),
+        notes=(*requested.notes, *missing.values(), *unconfirmed_notes(state)),
     )
 
 
@@ -140,12 +140,12 @@ def plan_destroy(spec: FleetSpec, record: Record | None, state: FleetState) -> P
     base = record or Record(target=None)
     members = [m for m in state.members if m.confirmed]
     kept = state.record_vm
-    told = (
+    record_note = (
         (f"destroys its record {kept.name} ({kept.moid}) last; a new fleet of this name begins with {spec.name}-001",)
         if kept
         else ()
     )
-    notes = (*told, *unconfirmed_notes(state))
+    notes = (*record_note, *unconfirmed_notes(state))
     return Plan(spec.name, base.target or 0, 0, replace(base, target=0), remove=tuple(members), notes=notes)
 
 
@@ -206,7 +206,7 @@ def _target(spec: FleetSpec, record: Record, servers: list[Member], chosen: list
 
 
 def _written(record: Record, chosen: list[Member], target: int, request: Mapping[str, Any], at: str) -> Record:
-    """The record with a request for those whom none names yet; a lower target overrules additions that are open."""
+    """The record with a request for the servers that none names yet; a lower target overrules additions that are open."""
     named = requests.leaving(record)
     fresh = [m.name for m in chosen if m.name not in named]
     if not fresh:

@@ -9,8 +9,7 @@ from fleet.domain.identity import LOADBALANCER, TRITON
 from fleet.domain.plan import Creation, Plan, number_of, unconfirmed_notes
 from fleet.domain.record import Record
 from fleet.errors import NoRoomError, UsageError
-from fleet.planning import placement, vgpus
-from fleet.planning import requests as wishes
+from fleet.planning import placement, requests, vgpus
 from fleet.planning.placement import STRICT
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def plan_present(
     was = record.target if record else None
     base = record or Record(target=None)
     start = spec.size.initial if was is None else was
-    target, requests, notes = _target(spec, base, start, {m.name for m in servers}, size, add, request or {}, more)
+    target, still_open, notes = _target(spec, base, start, {m.name for m in servers}, size, add, request or {}, more)
     creations, highest = _creations(spec, state, TRITON, target - len(servers), base.highest)
     counted = bool(spec.server.gpu_profiles or spec.server.devices)
     if gpus is not None and creations and counted:
@@ -66,13 +65,13 @@ def plan_present(
     if gpus is not None and creations and (unforeseen := placement.unforeseen(spec, gpus)):
         notes.append(f"vCenter chooses the hosts: room for {', '.join(unforeseen)} cannot be foreseen (docs/gpu.md)")
     elif gpus is not None and creations and counted:
-        seated = _seated(spec, creations, state, gpus, terms)
-        if len(seated) < len(creations):
-            target = len(servers) + len(seated)
-            notes.append(f"{len(creations)} servers more were wanted and {len(seated)} fit: the target is {target}")
-            requests = wishes.lowered(requests, target)
-            highest = _creations(spec, state, TRITON, len(seated), base.highest)[1]
-        creations = seated
+        fitting = _placed(spec, creations, state, gpus, terms)
+        if len(fitting) < len(creations):
+            target = len(servers) + len(fitting)
+            notes.append(f"{len(creations)} servers more were wanted and {len(fitting)} fit: the target is {target}")
+            still_open = requests.lowered(still_open, target)
+            highest = _creations(spec, state, TRITON, len(fitting), base.highest)[1]
+        creations = fitting
     balancers = [m for m in state.of_role(LOADBALANCER) if m.confirmed]
     new_balancers, highest_balancer = _creations(
         spec, state, LOADBALANCER, spec.balancer_count - len(balancers), base.highest_balancer
@@ -82,11 +81,11 @@ def plan_present(
         fleet=spec.name,
         target_was=was,
         target=target,
-        record=replace(base, target=target, highest=highest, highest_balancer=highest_balancer, requests=requests),
+        record=replace(base, target=target, highest=highest, highest_balancer=highest_balancer, requests=still_open),
         create=(*creations, *new_balancers),
         start=tuple(m for m in present if m.vm.power != "poweredOn"),
         configure=tuple(m for m in present if m.state != "ready"),
-        notes=(*notes, *wishes.unfinished(state), *unconfirmed_notes(state), *vgpus.deviations(state, spec)),
+        notes=(*notes, *requests.unfinished(state), *unconfirmed_notes(state), *vgpus.deviations(state, spec)),
     )
 
 
@@ -100,11 +99,11 @@ def _target(
     request: dict[str, Any],
     more: bool,  # noqa: FBT001
 ) -> tuple[int, tuple[dict[str, Any], ...], list[str]]:
-    requests, notes, present = record.requests, [], len(servers)
+    still_open, notes, present = record.requests, [], len(servers)
     if size is not None:
-        target, requests = size, wishes.overruled(record, servers)
+        target, still_open = size, requests.overruled(record, servers)
     elif add is not None:
-        target, requests, note = wishes.asked(record, target, add, request, more=more)
+        target, still_open, note = requests.requested(record, target, add, request, more=more)
         notes += [note] if note else []
     if (size is not None or add is not None) and not spec.size.min <= target <= spec.size.max:
         name = "fleet_size" if size is not None else "fleet_add"
@@ -122,7 +121,7 @@ def _target(
         notes.append(f"{present} servers are there, {present - target} above the target: scale_in removes, this does not")
     if size is None and add is None and not spec.size.min <= target <= spec.size.max:
         notes.append(_outside(spec, target, present))
-    return target, requests, notes
+    return target, still_open, notes
 
 
 def _outside(spec: FleetSpec, target: int, present: int) -> str:
@@ -131,14 +130,14 @@ def _outside(spec: FleetSpec, target: int, present: int) -> str:
     Raises:
         UsageError: servers would be cloned above the upper one.
     """
-    told = f"the target {target} lies outside fleet.yml's bounds, {spec.size.min} to {spec.size.max}"
+    outside = f"the target {target} lies outside fleet.yml's bounds, {spec.size.min} to {spec.size.max}"
     near = spec.size.min if target < spec.size.min else spec.size.max
     if target > max(present, spec.size.max):
         raise UsageError(
-            f"Fleet {spec.name} has {present} servers, and {told}: nothing is cloned above size.max. Raise it there, or "
+            f"Fleet {spec.name} has {present} servers, and {outside}: nothing is cloned above size.max. Raise it there, or "
             f"lower the target with fleet scale --size {near}."
         )
-    return f"{told}: fleet scale --size {near} brings it there"
+    return f"{outside}: fleet scale --size {near} brings it there"
 
 
 def _creations(spec: FleetSpec, state: FleetState, role: str, missing: int, highest: int) -> tuple[tuple[Creation, ...], int]:
@@ -173,7 +172,7 @@ def renamed(spec: FleetSpec, record: Record, state: FleetState, taken: Sequence[
     return fresh, record
 
 
-def _seated(
+def _placed(
     spec: FleetSpec, creations: tuple[Creation, ...], state: FleetState, gpus: GpuSite, terms: Terms
 ) -> tuple[Creation, ...]:
     """The creations with their hosts and GPUs, in the order of their names; with ``partial`` only the first that fit.
@@ -181,15 +180,19 @@ def _seated(
     Raises:
         NoRoomError: not all fit, or with ``partial`` none does.
     """
-    placed = placement.seat(
+    placed = placement.place_servers(
         spec, {creation.name: placement.every_vgpu(creation.shape) for creation in creations}, state, gpus, terms
     )
     if not placed.fits and not (terms.partial and placed.placements):
         raise NoRoomError(placement.refusal(spec, len(creations), placed, gpus))
-    # Alike as they are, the servers that find a seat are the first by name.
+    # Alike as they are, the servers that have a place are the first by name.
     return tuple(
         replace(
-            creation, host=seat.host, gpus=placement.own_vgpus(creation.shape, seat.gpus), turn=seat.turn, certain=seat.certain
+            creation,
+            host=place.host,
+            gpus=placement.own_vgpus(creation.shape, place.gpus),
+            turn=place.turn,
+            certain=place.certain,
         )
-        for creation, seat in zip(creations, placed.placements, strict=False)
+        for creation, place in zip(creations, placed.placements, strict=False)
     )

@@ -20,11 +20,11 @@ def only(site: GpuSite, hosts: Collection[str]) -> GpuSite:
     return replace(site, hosts=tuple(host for host in site.hosts if host.name in hosts))
 
 
-def reserved(site: GpuSite, seats: Mapping[str, Placement]) -> GpuSite:
-    """With the seats of some VMs, by their names, as reservations."""
+def reserved(site: GpuSite, places: Mapping[str, Placement]) -> GpuSite:
+    """With the places of some VMs, by their names, as reservations."""
 
     def taken(host: GpuHost) -> GpuHost:
-        own = {name: seat.gpus for name, seat in seats.items() if seat.host == host.name}
+        own = {name: place.gpus for name, place in places.items() if place.host == host.name}
         more = [
             Reservation(name, tuple(gpu.profile for gpu in gpus), tuple(gpu.pci_id if gpu.known else None for gpu in gpus))
             for name, gpus in own.items()

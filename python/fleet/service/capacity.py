@@ -134,7 +134,7 @@ def _servers(state: FleetState) -> list[Member]:
 
 def answer(spec: FleetSpec, state: FleetState, gpus: GpuSite, names: Iterable[str], question: Question) -> Fit:
     """The answer for servers of these names, as the plan of scaling out gives it. Pure."""
-    wanted = _as_asked(spec, question)
+    wanted = _as_requested(spec, question)
     if not _counted(wanted):
         raise UsageError(
             f"Servers of fleet {spec.name} hold neither vGPUs nor whole cards by fleet.yml: name one with --profile."
@@ -149,7 +149,7 @@ def answer(spec: FleetSpec, state: FleetState, gpus: GpuSite, names: Iterable[st
         placement.check_place(wanted, gpus)
         placement.check_devices(wanted, gpus)
     profiles = wanted.server.gpu_profiles
-    plan = placement.seat(
+    plan = placement.place_servers(
         wanted,
         dict.fromkeys(names, placement.every_vgpu(wanted.server)),
         state,
@@ -164,7 +164,7 @@ def _counted(spec: FleetSpec) -> bool:
     return bool(spec.server.gpu_profiles or spec.server.devices)
 
 
-def _as_asked(spec: FleetSpec, question: Question) -> FleetSpec:
+def _as_requested(spec: FleetSpec, question: Question) -> FleetSpec:
     """The fleet with what the question says otherwise."""
 
     def said(*names: str) -> dict[str, object]:
@@ -271,13 +271,14 @@ def next_server(spec: FleetSpec, seen: Observation, gpus: GpuSite, name: str) ->
     placement.check_place(spec, gpus)
     placement.check_devices(spec, gpus)
     batch = names[: max(names.index(name) + 1, target - len(servers))]
-    plan = placement.seat(spec, dict.fromkeys(batch, placement.every_vgpu(spec.server)), seen.state, gpus)
-    told = explain_planned(gpus, name, plan)
+    plan = placement.place_servers(spec, dict.fromkeys(batch, placement.every_vgpu(spec.server)), seen.state, gpus)
+    explanation = explain_planned(gpus, name, plan)
     beside = [other for other in batch if other != name]
     together = f", planned together with {_some(beside)}" if beside else ""
     whole = () if name in plan.unplaced else whole_cards(spec.server.devices or ())
     cards = [f"  {card}: the host has one free for it" for card in whole]
-    return replace(told, lines=(f"{name} is not there yet: it comes next in fleet {spec.name}{together}", *told.lines, *cards))
+    first = f"{name} is not there yet: it comes next in fleet {spec.name}{together}"
+    return replace(explanation, lines=(first, *explanation.lines, *cards))
 
 
 def _which_next(spec: FleetSpec, names: list[str]) -> str:

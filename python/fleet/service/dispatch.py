@@ -89,7 +89,10 @@ def resize(params: Params, *, check: bool) -> dict[str, Any]:
         raise UsageError("servers: exactly one is changed at a time.")
     with _opened(params) as controller:
         if state == "planned":
-            return resizing.planned(controller, names, confirm=params["confirm"], check=check, at_once=params["at_once"], **how)
+            answer = resizing.planned(controller, names, at_once=params["at_once"], **how)
+            if answer["changed"] and not check:
+                _require_consent(params, answer["plan_lines"])
+            return answer
         if check:
             return {"changed": True}
         if state == "changed":

@@ -11,7 +11,7 @@ from fleet.domain.identity import RECORD, RECORD_KEY
 from fleet.errors import FleetError, LeaseError
 from fleet.lease import store, value
 from fleet.lease.holder import this_owner
-from fleet.lease.renewal import Keeper
+from fleet.lease.renewal import Renewal
 from fleet.operations.fleet import Controller, FirstBoot, Limits
 from fleet.operations.scale_out import find_place
 from fleet.planning.scale_out import plan_present
@@ -40,7 +40,7 @@ def acquire(
     *,
     wait: Waiting | None = None,
     create: bool = True,
-    wish: Mapping[str, Any] | None = None,
+    request: Mapping[str, Any] | None = None,
 ) -> dict[str, Any] | None:
     """Take a fleet's lease for a run.
 
@@ -51,7 +51,7 @@ def acquire(
         who: the run's owner.
         wait: how to wait for another holder.
         create: make the fleet's record where it has none; else a fleet that has nothing is left without a lease.
-        wish: what a scale-out is asked for (``service.present``): a new fleet that this refuses gets no record.
+        request: what a scale-out is asked for (``service.present``): a new fleet that this refuses gets no record.
 
     Returns:
         The lease as plain JSON values; ``None`` when the fleet has neither record nor members and none is to be made.
@@ -63,12 +63,12 @@ def acquire(
     site = load_site(site_file)
     spec = site.fleet(fleet)
     with connect(site.endpoint()) as session:
-        if not _worth(session, spec, create=create, wish=wish):
+        if not _leasable(session, spec, create=create, request=request):
             return None
         return value.to_dict(store.acquire(session, spec, run, who, wait=wait))
 
 
-def _worth(session: Session, spec: FleetSpec, *, create: bool, wish: Mapping[str, Any] | None = None) -> bool:
+def _leasable(session: Session, spec: FleetSpec, *, create: bool, request: Mapping[str, Any] | None = None) -> bool:
     """Whether there is, or will be, something that two runs could change.
 
     A new fleet's folder and record would be the first things written. So what a look at its plan refuses is refused here, without
@@ -76,13 +76,13 @@ def _worth(session: Session, spec: FleetSpec, *, create: bool, wish: Mapping[str
 
     Raises:
         SiteError: a new fleet's ``fleet.yml`` names something that is not there.
-        NoRoomError: what a new fleet is wished to hold does not fit.
+        NoRoomError: what a new fleet is requested to hold does not fit.
     """
     if records.find_record(session, spec.name) is not None:
         return True
     controller = Controller(session, spec)
-    if create and wish is not None:
-        scale.present(controller, FirstBoot("", ()), **wish, check=True)
+    if create and request is not None:
+        scale.present(controller, FirstBoot("", ()), **request, check=True)
         return True
     seen = controller.observe()
     if create:
@@ -128,11 +128,11 @@ def holding(
     spec = site.fleet(fleet)
     run = str(uuid.uuid4())
     with connect(site.endpoint()) as session:
-        if not _worth(session, spec, create=create):
+        if not _leasable(session, spec, create=create):
             yield Controller(session, spec, limits=limits)
             return
         store.acquire(session, spec, run, this_owner(what), wait=wait)
-        keeper = Keeper(lambda: connect(site.endpoint()), spec, run)
+        keeper = Renewal(lambda: connect(site.endpoint()), spec, run)
         keeper.start()
         try:
             yield Controller(session, spec, limits=limits, run=run)
@@ -173,8 +173,8 @@ def end(site_file: str, fleet: str | None, run: str | None = None) -> bool:
             had[:] = [record.lease is not None]
             if run is not None and record.lease is not None and record.lease.get("run") != run:
                 other = value.from_dict(record.lease, where=spec.name)
-                told = f" {value.held_by(spec.name, other)}." if other else ""
-                raise LeaseError(f"The lease of fleet {spec.name} was left as it is: it is another run's by now.{told}")
+                holder = f" {value.held_by(spec.name, other)}." if other else ""
+                raise LeaseError(f"The lease of fleet {spec.name} was left as it is: it is another run's by now.{holder}")
             return replace(record, lease=None)
 
         records.update_record(session, vm, change)

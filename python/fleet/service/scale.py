@@ -128,7 +128,7 @@ def remove(
         drained: the plan that ``drain`` answered; this one goes on with it.
         everything: all members and the record, whatever ``names`` says.
         close: close the requests. A run that does more about what is gone leaves them open until it has, and then removes
-            nothing but closes: killed before that, its repeat is told of the same servers.
+            nothing but closes: killed before that, its repeat names the same servers.
         confirm: the fleet's name, as consent.
         shown: as for ``drain``.
         check: change nothing.

@@ -49,9 +49,9 @@ def _open_vault(path: Path) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SiteError(f"{path} is encrypted and ansible-vault could not be asked to open it: {error}.") from error
     if done.returncode:
-        told = " ".join(done.stderr.split())[-300:].removeprefix("[ERROR]: ")
+        output = " ".join(done.stderr.split())[-300:].removeprefix("[ERROR]: ")
         raise SiteError(
-            f"{path} is encrypted and ansible-vault did not open it: {told} (set ANSIBLE_VAULT_PASSWORD_FILE to the file with "
+            f"{path} is encrypted and ansible-vault did not open it: {output} (set ANSIBLE_VAULT_PASSWORD_FILE to the file with "
             "the vault's password)."
         )
     return done.stdout.strip().partition("\n")[0].strip()

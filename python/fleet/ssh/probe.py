@@ -1,7 +1,7 @@
 """Asks the network whether somebody answers at an address. Safe: one attempt to connect, nothing is sent.
 
-Whoever accepts or refuses a connection is there. Silence proves little (a firewall, another network), which is why vCenter is
-asked first.
+A machine that accepts or refuses a connection is there. Silence proves little (a firewall, another network), which is why vCenter
+is asked first.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ _FIRST_GROUP = -1
 
 @dataclass(frozen=True, slots=True)
 class HostDevices:
-    """What a host offers beside vGPUs, as ``EnvironmentBrowser.QueryConfigTarget`` told it.
+    """What a host offers beside vGPUs, as ``EnvironmentBrowser.QueryConfigTarget`` reports it.
 
     Attributes:
         fixed: ``PciPassthroughInfo`` by address, in lower case.
@@ -71,11 +71,11 @@ class HostDevices:
         return True
 
 
-NOTHING_TOLD = HostDevices()
+NOTHING_OFFERED = HostDevices()
 
 
 def read_host_devices(session: Session, host_moid: str | None, pool_moid: str) -> HostDevices:
-    """What a host offers, or (without a host) the hosts of a resource pool together; asked of their environment browser.
+    """What a host offers, or (without a host) the hosts of a resource pool together; read from their environment browser.
 
     Raises:
         VSphereError: it is gone, or the account may not ask.
@@ -96,23 +96,23 @@ def require_devices(session: Session, wanted: Iterable[tuple[str | None, str, Se
     Raises:
         SiteError: a device is not offered there.
     """
-    asked: dict[tuple[str | None, str], dict[PciDevice, None]] = defaultdict(dict)
+    by_place: dict[tuple[str | None, str], dict[PciDevice, None]] = defaultdict(dict)
     for host, pool, devices in wanted:
-        asked[host, pool].update(dict.fromkeys(devices))
-    for (host, pool), each in asked.items():
-        told = read_host_devices(session, host, pool) if each else NOTHING_TOLD
+        by_place[host, pool].update(dict.fromkeys(devices))
+    for (host, pool), each in by_place.items():
+        offers = read_host_devices(session, host, pool) if each else NOTHING_OFFERED
         for device in each:
-            if not told.has(device):
-                raise SiteError(_not_offered(device, told))
+            if not offers.has(device):
+                raise SiteError(_not_offered(device, offers))
 
 
-def _not_offered(device: PciDevice, told: HostDevices) -> str:
+def _not_offered(device: PciDevice, offers: HostDevices) -> str:
     if isinstance(device, DeviceGroup):
-        what, offered = f"device group {device}", sorted(told.groups)
+        what, offered = f"device group {device}", sorted(offers.groups)
     elif isinstance(device, FixedDevice):
-        what, offered = f"PCI device {device} for passthrough", sorted(told.fixed)
+        what, offered = f"PCI device {device} for passthrough", sorted(offers.fixed)
     else:
-        known = sorted(told.dynamic)
+        known = sorted(offers.dynamic)
         what, offered = f"PCI device {device} for dynamic DirectPath", [str(DynamicDevice(*one)) for one in known]
     return (
         f"Where the server is to be there is no {what}; there is: {', '.join(offered) or 'none'}. "
@@ -138,13 +138,13 @@ def present_devices(devices: Iterable[Any], groups: Any = None) -> tuple[Attache
         group = getattr(device, "deviceGroupInfo", None)
         if group is not None and group.groupInstanceKey in names:
             members[group.groupInstanceKey].append(device.key)
-        elif isinstance(device, _Pci) and (known := _told(device.backing)) is not None:
+        elif isinstance(device, _Pci) and (known := _device_of(device.backing)) is not None:
             found.append(AttachedDevice(known, (device.key,)))
     grouped = [AttachedDevice(DeviceGroup(names[group]), tuple(sorted(keys)), group) for group, keys in members.items()]
     return tuple(sorted([*found, *grouped], key=lambda one: one.keys))
 
 
-def _told(backing: Any) -> PciDevice | None:
+def _device_of(backing: Any) -> PciDevice | None:
     if isinstance(backing, _Pci.VmiopBackingInfo):
         return Vgpu(str(backing.vgpu))
     if isinstance(backing, _Pci.DynamicBackingInfo):
@@ -161,12 +161,12 @@ def unsigned(number: int) -> int:
     return int(number) & 0xFFFF
 
 
-def device_changes(change: Difference, told: HostDevices = NOTHING_TOLD) -> tuple[list[Any], Any]:
+def device_changes(change: Difference, offers: HostDevices = NOTHING_OFFERED) -> tuple[list[Any], Any]:
     """The ``deviceChange`` list and the ``deviceGroups`` (or None) of a ConfigSpec.
 
     Args:
         change: what is to be added and removed.
-        told: what the VM's host offers; needed for groups and for devices by address.
+        offers: what the VM's host offers; needed for groups and for devices by address.
 
     Raises:
         SiteError: the host has no such device or group.
@@ -177,10 +177,10 @@ def device_changes(change: Difference, told: HostDevices = NOTHING_TOLD) -> tupl
         key = _FIRST_KEY - len(changes)
         if isinstance(device, DeviceGroup):
             group = _FIRST_GROUP - len(groups)
-            changes += _group_members(device, told, key, group)
+            changes += _group_members(device, offers, key, group)
             groups.append(vim.vm.VirtualDeviceGroups.VendorDeviceGroup(groupInstanceKey=group, deviceGroupName=device.name))
         else:
-            changes.append(_addition(_Pci(key=key, backing=_backing(device, told))))
+            changes.append(_addition(_Pci(key=key, backing=_backing(device, offers))))
     return changes, vim.vm.VirtualDeviceGroups(deviceGroup=groups) if groups else None
 
 
@@ -192,10 +192,10 @@ def _addition(device: Any) -> Any:
     return vim.vm.device.VirtualDeviceSpec(operation="add", device=device)
 
 
-def _group_members(group: DeviceGroup, told: HostDevices, key: int, group_key: int) -> list[Any]:
-    info = told.groups.get(group.name.lower())
+def _group_members(group: DeviceGroup, offers: HostDevices, key: int, group_key: int) -> list[Any]:
+    info = offers.groups.get(group.name.lower())
     if info is None:
-        raise SiteError(_not_offered(group, told))
+        raise SiteError(_not_offered(group, offers))
     members = []
     for index, component in enumerate(info.componentDeviceInfo or ()):
         template = component.device
@@ -206,15 +206,15 @@ def _group_members(group: DeviceGroup, told: HostDevices, key: int, group_key: i
     return members
 
 
-def _backing(device: PciDevice, told: HostDevices) -> Any:
+def _backing(device: PciDevice, offers: HostDevices) -> Any:
     if isinstance(device, Vgpu):
         return _Pci.VmiopBackingInfo(vgpu=device.profile)
     if isinstance(device, DynamicDevice):
         allowed = _Pci.AllowedDevice(vendorId=device.vendor_id, deviceId=device.device_id)
         return _Pci.DynamicBackingInfo(deviceName="", allowedDevice=[allowed], customLabel=device.label or None)
-    info = told.fixed.get(str(device).lower())
+    info = offers.fixed.get(str(device).lower())
     if info is None:
-        raise SiteError(_not_offered(device, told))
+        raise SiteError(_not_offered(device, offers))
     pci = info.pciDevice
     return _Pci.DeviceBackingInfo(
         deviceName=pci.deviceName or "",
@@ -229,7 +229,7 @@ def attach_spec(
     wanted: Sequence[PciDevice],
     present: Sequence[AttachedDevice],
     *,
-    told: HostDevices = NOTHING_TOLD,
+    offers: HostDevices = NOTHING_OFFERED,
     pins: Sequence[str | None] = (),
 ) -> Any | None:
     """The ConfigSpec with which ``ReconfigVM_Task`` gives a powered-off VM the wanted devices; None when it has them.
@@ -239,7 +239,7 @@ def attach_spec(
     Args:
         wanted: every PCI device that it is to hold.
         present: what it holds (``present_devices``).
-        told: what its host offers; needed for groups and for devices by address.
+        offers: what its host offers; needed for groups and for devices by address.
         pins: see :func:`fleet.gpu.devices.device_options`.
 
     Raises:
@@ -248,7 +248,7 @@ def attach_spec(
     change = difference(wanted, present)
     if not change:
         return None
-    changes, groups = device_changes(change, told)
+    changes, groups = device_changes(change, offers)
     after = [*(one.device for one in change.keep), *change.add]
     spec = vim.vm.ConfigSpec(deviceChange=changes)
     if groups is not None:

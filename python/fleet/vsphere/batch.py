@@ -42,7 +42,7 @@ def power_on_all(
             which decides where a MIG GPU puts them.
         hosts: moids of the hosts on which VMs are to start, by name; the others start where vCenter likes.
         limit: tasks in flight together.
-        on_progress: told of each change.
+        on_progress: called at each change.
 
     Returns:
         The outcome by name. A vGPU that finds no room fails with vCenter's own fault and text.
@@ -72,11 +72,11 @@ def power_off_all(
         timeout: seconds for the hard power-off of all of them together.
         guest_seconds: first ask the guests to shut down and give them so long; 0 cuts the power at once.
         limit: tasks in flight together.
-        on_progress: told of each change.
+        on_progress: called at each change.
     """
     if guest_seconds > 0:
-        asked = [one for one in vms.values() if _asked_to_shut_down(session, one)]
-        wait_power(session, asked, _OFF, timeout=guest_seconds)
+        shutting = [one for one in vms.values() if _asked_to_shut_down(session, one)]
+        wait_power(session, shutting, _OFF, timeout=guest_seconds)
 
     def start(vm: Any) -> Any:
         return vm.PowerOffVM_Task()
@@ -101,7 +101,7 @@ def relocate_all(
         hosts: moids of the hosts to move to, by name.
         timeout: seconds for all of them together.
         limit: tasks in flight together.
-        on_progress: told of each change.
+        on_progress: called at each change.
     """
     if not vms:
         return {}

@@ -42,11 +42,11 @@ def read_cards(session: Session, hosts: Iterable[Host], vms: Iterable[Vm], resti
     """
     active, there = _active(session, hosts)
     known = {vm.moid: vm for vm in vms}
-    asked = [vm for vm in known.values() if vm.host in active and (vm.power != "poweredOff" or vm.moid in resting)]
-    held = _held(session, asked)
+    relevant = [vm for vm in known.values() if vm.host in active and (vm.power != "poweredOff" or vm.moid in resting)]
+    held = _held(session, relevant)
     found = {}
     for host, cards in active.items():
-        own = [vm for vm in asked if vm.host == host]
+        own = [vm for vm in relevant if vm.host == host]
         blind = [one for one in there[host] if one not in known] + [vm.name for vm in own if held.get(vm.moid) is None]
         given, claims = _hand_out(cards, own, held)
         found[host] = HostCards(given, claims, _unknown(blind))
@@ -82,11 +82,11 @@ def _active(session: Session, hosts: Iterable[Host]) -> tuple[dict[str, tuple[Wh
     }, there
 
 
-def _card(pci_id: str, label: str, told: Any) -> WholeCard:
-    if told is None:
+def _card(pci_id: str, label: str, device: Any) -> WholeCard:
+    if device is None:
         return WholeCard(pci_id, "unknown device", None, None, label)
-    gpu = unsigned(told.classId) >> 8 in _GPU_CLASSES
-    return WholeCard(pci_id, str(told.deviceName), unsigned(told.vendorId), unsigned(told.deviceId), label, gpu)
+    gpu = unsigned(device.classId) >> 8 in _GPU_CLASSES
+    return WholeCard(pci_id, str(device.deviceName), unsigned(device.vendorId), unsigned(device.deviceId), label, gpu)
 
 
 def _held(session: Session, vms: Sequence[Vm]) -> dict[str, list[Any]]:
@@ -117,7 +117,7 @@ def _hand_out(
             if card is not None and vm.power != "poweredOff":
                 holders[card.pci_id] = vm
                 continue
-            device = _asked(backing, card)
+            device = _requested(backing, card)
             claims.append(CardClaim(vm.name, device, off=vm.power == "poweredOff", member=vm.fleet is not None))
     given = [
         replace(card, vm=holders[card.pci_id].name, member=holders[card.pci_id].fleet is not None)
@@ -128,7 +128,7 @@ def _hand_out(
     return tuple(given), tuple(claims)
 
 
-def _asked(backing: Any, card: WholeCard | None) -> DynamicDevice | FixedDevice:
+def _requested(backing: Any, card: WholeCard | None) -> DynamicDevice | FixedDevice:
     """What a device asks for; one whose address is written otherwise than the host's cards, or theirs no more, by its kind."""
     if isinstance(backing, _Pci.DynamicBackingInfo):
         allowed = (backing.allowedDevice or [None])[0]

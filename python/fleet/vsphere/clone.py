@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fleet.errors import SiteError, VSphereError
 from fleet.gpu.devices import DeviceGroup, FixedDevice, device_options, difference, requested_devices
 from fleet.vsphere.api import vim
-from fleet.vsphere.attach import NOTHING_TOLD, HostDevices, device_changes, present_devices, read_host_devices
+from fleet.vsphere.attach import NOTHING_OFFERED, HostDevices, device_changes, present_devices, read_host_devices
 from fleet.vsphere.collect import moid, read_all, read_some
 from fleet.vsphere.customize import linux_prep
 from fleet.vsphere.tasks import Job, Outcome, recent, run_tasks
@@ -76,7 +76,7 @@ def clone_spec(
     template: TemplateFacts,
     backing: Any = None,
     bind: Callable[[Any, str], Any] = lambda kind, one: kind(one),
-    told: HostDevices = NOTHING_TOLD,
+    offers: HostDevices = NOTHING_OFFERED,
 ) -> Any:
     """The CloneSpec of a request. Pure.
 
@@ -85,7 +85,7 @@ def clone_spec(
         template: facts of its template.
         backing: backing of a network card on the wanted network; ``None`` leaves the cards alone.
         bind: makes a managed object of a type and a moid.
-        told: what the host offers, for device groups and devices by address.
+        offers: what the host offers, for device groups and devices by address.
 
     Raises:
         SiteError: the template has no network card, or the host no such device.
@@ -97,7 +97,7 @@ def clone_spec(
         location.datastore = bind(vim.Datastore, request.datastore_moid)
     if backing is not None:
         location.deviceChange = _network_change(template, backing)
-    spec = vim.vm.CloneSpec(location=location, template=False, powerOn=False, config=_config(request, template, told))
+    spec = vim.vm.CloneSpec(location=location, template=False, powerOn=False, config=_config(request, template, offers))
     if request.customization:
         spec.customization = linux_prep(request.customization, len(template.cards))
     if request.snapshot_moid:
@@ -106,7 +106,7 @@ def clone_spec(
     return spec
 
 
-def _config(request: CloneRequest, template: TemplateFacts, told: HostDevices) -> Any:
+def _config(request: CloneRequest, template: TemplateFacts, offers: HostDevices) -> Any:
     config = vim.vm.ConfigSpec(instanceUuid=request.instance_uuid, annotation=request.annotation)
     if request.cpu:
         config.numCPUs = request.cpu
@@ -115,20 +115,20 @@ def _config(request: CloneRequest, template: TemplateFacts, told: HostDevices) -
     if request.memory_gb:
         config.memoryMB = max(4, round(request.memory_gb * 1024 / 4) * 4)  # vSphere takes multiples of 4 MB
     options = {**request.extra_config, **request.guestinfo}
-    options |= _attach(config, request, template, told)
+    options |= _attach(config, request, template, offers)
     options.update(request.options)
     config.extraConfig = [vim.option.OptionValue(key=key, value=value) for key, value in options.items()]
     return config
 
 
-def _attach(config: Any, request: CloneRequest, template: TemplateFacts, told: HostDevices) -> dict[str, str]:
+def _attach(config: Any, request: CloneRequest, template: TemplateFacts, offers: HostDevices) -> dict[str, str]:
     """Give a clone the PCI devices that it lacks and take away those too many; returns the extraConfig that they need."""
     left_alone = [one for one in template.devices if request.devices is None and not one.device.vgpus]
     wanted = requested_devices(request.gpu_profiles, request.devices or ())
     change = difference(wanted, [one for one in template.devices if one not in left_alone])
     after = [*(one.device for one in (*left_alone, *change.keep)), *change.add]
     if change:
-        config.deviceChange, groups = device_changes(change, told)
+        config.deviceChange, groups = device_changes(change, offers)
         if groups is not None:
             config.deviceGroups = groups
     if after:
@@ -177,7 +177,7 @@ def clone_all(
         requests: what to clone; names are distinct.
         limit: clone tasks in flight.
         timeout: seconds for all of them together.
-        on_progress: told of each change: name, state, per cent.
+        on_progress: called at each change: name, state, per cent.
         clock: seconds that only go forward.
 
     Returns:
@@ -193,11 +193,11 @@ def clone_all(
     templates = _templates(session, {request.template_moid for request in requests})
     backings = _backings(session, {request.network_moid for request in requests if request.network_moid})
 
-    told = _host_devices(session, requests)
+    by_place = _host_devices(session, requests)
 
     def job(request: CloneRequest) -> Job:
         backing = backings[request.network_moid] if request.network_moid else None
-        offers = told.get(request.host_moid or request.pool_moid, NOTHING_TOLD)
+        offers = by_place.get(request.host_moid or request.pool_moid, NOTHING_OFFERED)
         spec = clone_spec(request, templates[request.template_moid], backing, session.object, offers)
         source = session.object(vim.VirtualMachine, request.template_moid)
         folder = session.object(vim.Folder, request.folder_moid)

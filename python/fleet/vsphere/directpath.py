@@ -28,8 +28,8 @@ def remaining(session: Session, hosts: Iterable[Host]) -> dict[str, tuple[tuple[
     manager = getattr(session.content, "directPathProfileManager", None)
     if manager is None:
         return {}
-    asked = [host for host in hosts if host.connection == "connected" and _says_more(host)]
-    return {host.moid: _of_host(session, manager, host) for host in asked}
+    occupied = [host for host in hosts if host.connection == "connected" and _says_more(host)]
+    return {host.moid: _of_host(session, manager, host) for host in occupied}
 
 
 def _says_more(host: Host) -> bool:

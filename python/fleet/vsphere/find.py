@@ -136,7 +136,7 @@ def resolve(
     chosen: Counter[str] = Counter()
     spots = {}
     for creation in creations:
-        host, pool = _seat(inventory, spec, creation, chosen)
+        host, pool = _host_and_pool(inventory, spec, creation, chosen)
         linked = creation.shape.linked_clone
         spots[creation.name] = Spot(
             template_moid=templates[creation.shape.template].moid,
@@ -226,7 +226,7 @@ def _snapshot(session: Session, spec: FleetSpec, template: Vm) -> str:
     return found
 
 
-def _seat(inventory: Inventory, spec: FleetSpec, creation: Creation, chosen: Counter[str]) -> tuple[str | None, str]:
+def _host_and_pool(inventory: Inventory, spec: FleetSpec, creation: Creation, chosen: Counter[str]) -> tuple[str | None, str]:
     """Host (``None``: DRS chooses) and pool of one VM; hosts of the same worth take turns."""
     hosts = inventory.of(vim.HostSystem)
     if creation.host:

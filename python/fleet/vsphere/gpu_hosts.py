@@ -1,4 +1,4 @@
-"""From the hosts that vCenter was read for (``fleet.domain.state``) to what the GPU code is told."""
+"""From the hosts that vCenter was read for (``fleet.domain.state``) to what the GPU code works with."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def gpu_host(
         host: the host as read.
         holders: by managed object id the VMs that its GPUs list; one that is missing counts as unreadable.
         memory_reserved_mb: memory that running VMs have reserved there; None: memory is not a limit.
-        datastores: names of its datastores; None: not asked.
-        max_vgpus_per_vm: the most vGPUs of one VM there, as vCenter told; None: not asked.
+        datastores: names of its datastores; None: not read.
+        max_vgpus_per_vm: the most vGPUs of one VM there, as vCenter says; None: not read.
         remaining: vSphere 9's DirectPath profile capacity; empty before 9.
         reservations: powered-off VMs with vGPUs registered there.
         groups: names of the device groups that it offers.
@@ -69,9 +69,9 @@ def gpu_host(
 
 def _shared(host: Host, holders: Mapping[str, VgpuVm], whole: Collection[str]) -> tuple[PhysicalGpu, ...]:
     """The GPUs that vGPUs share, or could: neither the console's chip nor one that is passed through whole."""
-    seated = occupants({gpu.pci_id: gpu.vms for gpu in host.gpus}, holders)
+    occupied = occupants({gpu.pci_id: gpu.vms for gpu in host.gpus}, holders)
     return tuple(
-        PhysicalGpu(host.name, gpu.pci_id, gpu.model, gpu.memory_mb / 1024 or None, _mode(gpu), seated[gpu.pci_id])
+        PhysicalGpu(host.name, gpu.pci_id, gpu.model, gpu.memory_mb / 1024 or None, _mode(gpu), occupied[gpu.pci_id])
         for gpu in host.gpus
         if gpu.graphics_type == VGPU_TYPE or (gpu.pci_id.lower() not in whole and tokens_of_gpu(gpu.model, gpu.memory_mb / 1024))
     )

@@ -1,4 +1,4 @@
-"""Reads what placement is told (``fleet.gpu.site``): hosts with GPUs, who stands on them, what vCenter says of profiles.
+"""Reads what placement works with (``fleet.gpu.site``): hosts with GPUs, who stands on them, what vCenter says of profiles.
 
 Bulk reads only: their number does not grow with hosts and VMs. vCenter is asked about vGPU profiles once for each kind
 of host (a cluster's hosts that offer the same profiles), never for each host or VM; vSphere 9's capacity alone takes a call for
@@ -49,7 +49,7 @@ _Pci = vim.vm.device.VirtualPCIPassthrough
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Reported:
     """What vCenter's environment browsers said: of profiles; the most vGPUs of one VM, and device groups, by the host's moid."""
 
     facts: tuple[ProfileFact, ...] = ()
@@ -84,16 +84,16 @@ def read_gpus(
     whole = read_cards(session, hosts, known.values(), off) if cards else {}
     shown = [host for host in hosts if host.gpus or host.moid in whole]
     offering = {host.moid for host in shown if host.profiles or host.moid in whole}
-    seated = {one for host in shown for gpu in host.gpus for one in gpu.vms}
+    running = {one for host in shown for gpu in host.gpus for one in gpu.vms}
     resting = {one for one in off if known[one].host in offering}
-    profiles = _profiles(session, seated & known.keys())
+    profiles = _profiles(session, running & known.keys())
     reserved = _reserved(session, [vm for vm in known.values() if vm.host in offering and vm.power == "poweredOn"])
     around = session.constant("around", lambda: _around(session))
     offers = [host for host in shown if host.profiles and (ask is None or host.moid in ask)]
-    told, capacity = _ask(session, offers, around), remaining(session, offers)
+    reported, capacity = _ask(session, offers, around), remaining(session, offers)
     holders = {
         one: VgpuVm(known[one].name, own, member=known[one].fleet is not None, group=group)
-        for one in seated & known.keys()
+        for one in running & known.keys()
         for own, group in (profiles.get(one, _UNREAD),)
     }
     waiting = _reservations(session, known, resting)
@@ -103,15 +103,15 @@ def read_gpus(
             holders,
             memory_reserved_mb=reserved[host.moid] if host.moid in offering else None,
             datastores=around.datastores.get(host.moid),
-            max_vgpus_per_vm=told.per_vm.get(host.moid),
+            max_vgpus_per_vm=reported.per_vm.get(host.moid),
             remaining=capacity.get(host.moid, ()),
             reservations=tuple(waiting.get(host.moid, ())),
-            groups=told.groups.get(host.moid, ()),
+            groups=reported.groups.get(host.moid, ()),
             cards=whole.get(host.moid, NO_CARDS),
         )
         for host in sorted(shown, key=lambda host: (host.cluster or "", host.name))
     ]
-    return GpuSite(tuple(host for host in made if host.gpus or host.cards), told.facts)
+    return GpuSite(tuple(host for host in made if host.gpus or host.cards), reported.facts)
 
 
 def read_standing(session: Session, hosts: Sequence[str]) -> dict[str, dict[str, frozenset[str]]]:
@@ -168,11 +168,11 @@ def _reservations(session: Session, known: Mapping[str, Vm], resting: Collection
     found: dict[str, list[Reservation]] = defaultdict(list)
     for item, values in sorted(read, key=lambda one: known[str(moid(one[0]))].name):
         profiles, pins, place = [], [], 0
-        told = {_PINS[path]: str(value.value) for path, value in values.items() if path in _PINS and value.value}
+        pinned = {_PINS[path]: str(value.value) for path, value in values.items() if path in _PINS and value.value}
         for device in (present.device for present in present_devices(values.get(_DEVICES, ()))):
             if isinstance(device, Vgpu):
                 profiles.append(device.profile)
-                pins.append(told.get(place))
+                pins.append(pinned.get(place))
             place += pci_device_count([device])
         if profiles:
             vm = known[str(moid(item))]
@@ -205,7 +205,7 @@ def _around(session: Session) -> _Around:
     return _Around(datastores, browsers)
 
 
-def _ask(session: Session, hosts: Sequence[Host], around: _Around) -> _Told:
+def _ask(session: Session, hosts: Sequence[Host], around: _Around) -> _Reported:
     """Ask vCenter of the profiles, once for each kind of host. What it does not answer is left open."""
     kinds: dict[tuple[str | None, tuple[str, ...], tuple[str, ...]], list[Host]] = defaultdict(list)
     for host in hosts:
@@ -226,7 +226,7 @@ def _ask(session: Session, hosts: Sequence[Host], around: _Around) -> _Told:
                 facts[name] = ProfileFact(name, max_per_vm=limit)
         if most:
             per_vm |= {host.moid: max(most.values()) for host in alike}
-    return _Told(tuple(facts.values()), per_vm, groups)
+    return _Reported(tuple(facts.values()), per_vm, groups)
 
 
 def _profiles_of_host(session: Session, browser: Any, host: Any) -> tuple[dict[str, int], Any]:

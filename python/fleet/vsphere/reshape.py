@@ -40,7 +40,7 @@ def set_vgpus(
         profiles: one name for each vGPU, as its host spells them.
         timeout: seconds.
         pins: for each of them the address of the physical GPU on which it must stand, where the site pins them.
-        on_progress: told of each change.
+        on_progress: called at each change.
 
     Returns:
         The outcome; without a call to vCenter where the VM holds them already.

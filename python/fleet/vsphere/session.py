@@ -235,17 +235,17 @@ def _refusal(endpoint: Endpoint, where: str, timeout: float, error: BaseExceptio
 
 
 def _refused_login(user: str, where: str, fault: Exception) -> str:
-    told = fault_text(fault) or fault_name(fault)
+    text = fault_text(fault) or fault_name(fault)
     if isinstance(fault, vim.fault.InvalidLogin):
-        return f"{where} refused the login of {user}: wrong user name or password ({told})."
+        return f"{where} refused the login of {user}: wrong user name or password ({text})."
     if isinstance(fault, vim.fault.NoPermission):
-        return f"{where} knows {user} but grants it nothing: give it a role on the inventory ({told})."
+        return f"{where} knows {user} but grants it nothing: give it a role on the inventory ({text})."
     return str(translate(f"{where} refused the login of {user}", fault))
 
 
 def _untrusted(endpoint: Endpoint, where: str, error: ssl.SSLCertVerificationError) -> str:
-    told = error.verify_message or str(error)
-    if "expired" in told:
-        return f"The certificate of {where} has expired ({told}): have it renewed."
+    text = error.verify_message or str(error)
+    if "expired" in text:
+        return f"The certificate of {where} has expired ({text}): have it renewed."
     by = endpoint.ca_file or "the system's CAs"
-    return f"The certificate of {where} is not trusted by {by} ({told}): set vcenter.ca_file to the CA that signed it."
+    return f"The certificate of {where} is not trusted by {by} ({text}): set vcenter.ca_file to the CA that signed it."

@@ -112,7 +112,7 @@ def wait_tasks(
         tasks: the tasks by the caller's own keys.
         timeout: seconds for all of them together.
         what: what they do, for messages: ``clone``.
-        on_progress: told of each change.
+        on_progress: called at each change.
         clock: seconds that only go forward.
     """
     jobs = [Job(key, lambda task=task: task) for key, task in tasks.items()]  # type: ignore[misc]
@@ -138,7 +138,7 @@ def run_tasks(
         what: what the tasks do, for messages: ``power on``.
         limit: tasks in flight together.
         timeout: seconds for all of them together.
-        on_progress: told of each change.
+        on_progress: called at each change.
         clock: seconds that only go forward.
         sleep: waits some seconds.
 

@@ -57,11 +57,11 @@ def require_fit(session: Session, spec: FleetSpec, creations: Collection[Creatio
     servers = {place.of(creation).template_moid for creation in creations if creation.role == TRITON}
     found = read_templates(session, {one for one, _ in wanted})
     pairs = [(found[one], shape) for one, shape in sorted(wanted, key=lambda pair: (pair[0], repr(pair[1]))) if one in found]
-    told = dict.fromkeys(
+    problems = dict.fromkeys(
         f"template {template.name}: {problem}" for template, shape in pairs for problem in problems(template, shape, spec.network)
     )
-    if told:
-        raise SiteError(f"Nothing was cloned for fleet {spec.name}: {'; '.join(told)}.")
+    if problems:
+        raise SiteError(f"Nothing was cloned for fleet {spec.name}: {'; '.join(problems)}.")
     return tuple(
         dict.fromkeys(note for one, shape in wanted if one in found.keys() & servers and (note := uncounted(found[one], shape)))
     )

@@ -1,4 +1,4 @@
-"""One ``WaitForUpdatesEx`` loop for many objects: vCenter tells what changed, nothing is asked per object."""
+"""One ``WaitForUpdatesEx`` loop for many objects: vCenter tells what changed, nothing is unread per object."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Updates:
         self.gone: set[str] = set()
         self._session, self._kind, self._paths, self._sleep = session, kind, tuple(paths), sleep
         self._objects: dict[str, Any] = {}
-        self._untold: set[str] = set()  # objects of which vCenter has not told anything yet
+        self._unread: set[str] = set()  # objects of which vCenter has not said anything yet
         self._collector: Any = None
         self._version = ""
         self._trouble = 0
@@ -55,7 +55,7 @@ class Updates:
         """Watch more objects; those that are gone already are put into ``gone`` at once."""
         fresh = {str(moid(item)): item for item in objects}
         self._objects |= fresh
-        self._untold |= fresh.keys()
+        self._unread |= fresh.keys()
         for key in fresh:
             self.values.setdefault(key, {})
         if fresh:
@@ -64,10 +64,10 @@ class Updates:
     def forget(self, key: str) -> None:
         """Take no more notice of an object; vCenter goes on telling of it until the end."""
         self._objects.pop(key, None)
-        self._untold.discard(key)
+        self._unread.discard(key)
 
     def wait(self, seconds: float) -> set[str]:
-        """Wait for news at most about ``seconds``; returns the moids of objects that changed, came or went.
+        """Wait for changes at most about ``seconds``; returns the moids of objects that changed, came or went.
 
         Raises:
             ConnectError: vCenter could not be reached several times in a row.
@@ -86,13 +86,13 @@ class Updates:
             return set()
         except CONNECTION_ERRORS as error:
             self._mend(error)
-            self._drop()  # what the lost answer told is told again by a new collector
+            self._drop()  # what the lost answer said is said again by a new collector
             return set()
         except vmodl.MethodFault as fault:
             raise translate("wait for vCenter's updates", fault) from fault
         self._trouble = 0
         changed = self._take(update) if update is not None else set()
-        if self._untold and not getattr(update, "truncated", None):
+        if self._unread and not getattr(update, "truncated", None):
             changed |= self._ask()
         return changed
 
@@ -165,18 +165,18 @@ class Updates:
         # vCenter may tell of a part of a property ("guest.net[…].ipAddress"): then the whole is read, in bulk
         for item, values in read_some(self._session, partial.values(), self._paths, kind=self._kind) if partial else ():
             self.values[str(moid(item))].update(values)
-        self._untold -= changed
+        self._unread -= changed
         return changed
 
     def _ask(self) -> set[str]:
-        """Read, in bulk, the objects of which a whole answer told nothing: those that are gone, as a rule."""
-        asked = {key: self._objects[key] for key in self._untold - self.gone}
-        self._untold.clear()
+        """Read, in bulk, the objects of which a whole answer said nothing: those that are gone, as a rule."""
+        unread = {key: self._objects[key] for key in self._unread - self.gone}
+        self._unread.clear()
         changed: set[str] = set()
-        for item, values in read_some(self._session, asked.values(), self._paths, kind=self._kind):
+        for item, values in read_some(self._session, unread.values(), self._paths, kind=self._kind):
             self.values[str(moid(item))].update(values)
             changed.add(str(moid(item)))
-        for key in asked.keys() - changed:
+        for key in unread.keys() - changed:
             self._lost(key, changed)
         return changed
 

@@ -84,7 +84,7 @@ def wait_vms(
             changed = updates.wait(deadline.left())
     for one in waiting:
         name = last[one].name if one in last else one
-        results[one] = Watched(last.get(one), WaitError(f"{name}: waited {timeout:g} s for {what}, in vain."))
+        results[one] = Watched(last.get(one), WaitError(f"{name}: timed out after {timeout:g} s waiting for {what}."))
     return results
 
 

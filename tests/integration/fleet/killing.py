@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fleet.lab.build import build_vcenter
-from fleet.lease.renewal import Keeper
+from fleet.lease.renewal import Renewal
 from fleet.service import scale
 from fleet.vsphere import read
 
@@ -239,8 +239,8 @@ class Bench:
 def main(folder: str, scenario: str, share: str = "0", shares: str = "1") -> None:
     here = Path(folder)
     begun = time.monotonic()
-    assert Keeper.__init__.__kwdefaults__ is not None
-    Keeper.__init__.__kwdefaults__["every"] = 3600.0  # a renewal would be one write more, on a slow machine and now and then
+    assert Renewal.__init__.__kwdefaults__ is not None
+    Renewal.__init__.__kwdefaults__["every"] = 3600.0  # a renewal would be one write more, on a slow machine and now and then
     with running(build_vcenter(ROOT), MODEL, here, "--containers", "none") as vcenter:
         bench = Bench(Site(vcenter, here / "here"), SCENARIOS[scenario])
         writes, end = bench.undisturbed()

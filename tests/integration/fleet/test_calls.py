@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.integration.fleet.conftest import fleet_of
 
-from fleet.lease.renewal import Keeper
+from fleet.lease.renewal import Renewal
 from fleet.service import lease
 from fleet.service.status import site_status
 
@@ -35,7 +35,7 @@ def asked(site: Site, run: Callable[[], Any]) -> tuple[int, int]:
 
 @pytest.fixture(autouse=True)
 def _no_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "Keeper", partial(Keeper, every=3600.0))
+    monkeypatch.setattr(lease, "Renewal", partial(Renewal, every=3600.0))
 
 
 def answered(site: Site, *names: str) -> None:

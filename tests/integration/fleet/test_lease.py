@@ -19,7 +19,7 @@ from pyVmomi import vim
 from fleet.errors import FleetError, LeaseError
 from fleet.lease import store
 from fleet.lease.holder import this_owner
-from fleet.lease.renewal import Keeper
+from fleet.lease.renewal import Renewal
 from fleet.lease.store import Waiting
 from fleet.service import lease as claims
 from fleet.vsphere import record as records
@@ -134,7 +134,7 @@ def test_it_is_renewed_while_the_run_lives(site):
     site.grown()
     here = site.load()
     before = someone_else(site, "mine", ttl=2.0)
-    keeper = Keeper(lambda: connect(here.endpoint()), here.fleet("demo"), "mine", every=0.1, ttl=2.0)
+    keeper = Renewal(lambda: connect(here.endpoint()), here.fleet("demo"), "mine", every=0.1, ttl=2.0)
     mark = site.control.last()
     keeper.start()
     end = time.monotonic() + 30

@@ -28,7 +28,7 @@ def _resize(count: int) -> Callable[[Site, str], None]:
     def run(site: Site, name: str) -> None:
         server = f"{name}-001"
         with site.hold(name, create=False) as controller:
-            if resize.planned(controller, [server], confirm=name, gpus=count)["changed"]:
+            if resize.planned(controller, [server], gpus=count)["changed"]:
                 resize.change(controller, server, gpus=count)
                 resize.finish(controller, server, "ready", None)
 
@@ -39,7 +39,7 @@ def _restored(site: Site, name: str) -> None:
     """A change that is taken back: it was made, and what stands with the server brings back what it held."""
     server = f"{name}-001"
     with site.hold(name, create=False) as controller:
-        if not resize.planned(controller, [server], confirm=name)["changed"]:
+        if not resize.planned(controller, [server])["changed"]:
             return
         resize.restore(controller, server)
         resize.finish(controller, server, "ready", None)

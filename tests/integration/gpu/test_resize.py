@@ -32,7 +32,7 @@ def now(site: Any, name: str = "demo-001") -> Any:
 
 def test_a_second_gpu_and_back_again(site):
     site.grown(size=2)
-    plan = act(site, "planned", ["demo-001"], confirm="demo", gpus=2)
+    plan = act(site, "planned", ["demo-001"], gpus=2)
     assert plan["plan_lines"][0].startswith(f"~ change demo-001: {TWO} -> 2 x {TWO} on esx-pair, each @ one of 2 GPUs")
     mark = site.control.last()
     act(site, "change", "demo-001", gpus=2)
@@ -82,7 +82,7 @@ def test_refused_before_anything_is_written(site):
 
 def resizing_plan(site: Any, *names: str, **how: Any) -> Any:
     with site.open() as controller:
-        return resize.planned(controller, names or ["demo-001"], confirm=None, **how)
+        return resize.planned(controller, names or ["demo-001"], **how)
 
 
 def test_it_moves_to_the_host_with_room(site):
@@ -90,7 +90,7 @@ def test_it_moves_to_the_host_with_room(site):
     first = now(site)
     other = {"esx-twin-1": "esx-twin-2", "esx-twin-2": "esx-twin-1"}[first.host]
     site.control.add_vm("neighbour", cluster="twins", host=first.host, gpu_profiles=[FOUR])
-    plan = act(site, "planned", ["demo-001"], confirm="demo", gpus=1, profile=FOUR)
+    plan = act(site, "planned", ["demo-001"], gpus=1, profile=FOUR)
     assert f"on {other} @ 0000:3b:00.0, moving there from {first.host}" in plan["plan_lines"][0]
     act(site, "change", "demo-001", gpus=1, profile=FOUR)
     assert (now(site).host, now(site).held) == (other, (FOUR,))
@@ -132,7 +132,7 @@ def test_a_change_that_stops_at_a_step_is_finished_by_the_next_run(site, step):
     site.control.fail("RuntimeFault", method=method, target="demo-001", skip=skip, times=1)
     with pytest.raises(FleetError):
         act(site, "change", "demo-001", gpus=2)
-    act(site, "planned", ["demo-001"], confirm="demo", gpus=2)
+    act(site, "planned", ["demo-001"], gpus=2)
     act(site, "change", "demo-001", gpus=2)
     act(site, "finish", "demo-001", "ready", None)
     assert (now(site).held, now(site).state, now(site).power) == ((TWO, TWO), "ready", "poweredOn")
@@ -170,10 +170,10 @@ def test_a_server_with_a_whole_card_is_changed_on_its_host_or_not_at_all(site):
     """Another host has the room, but not its card."""
     site.demo("both", ONE, devices=[CARD]).grown(size=1)
     site.control.add_vm("theirs", cluster="both", host="esx-both-2", gpu_profiles=[THREE])
-    plan = act(site, "planned", ["demo-001"], confirm="demo", gpus=3)
+    plan = act(site, "planned", ["demo-001"], gpus=3)
     assert plan["plan_lines"][0].startswith(f"~ change demo-001: {ONE} -> 3 x {ONE} on esx-both-2")
     with pytest.raises(NoRoomError, match="demo-001 has a whole card of esx-both-2, so it stays there"):
-        act(site, "planned", ["demo-001"], confirm="demo", gpus=6)
+        act(site, "planned", ["demo-001"], gpus=6)
     act(site, "change", "demo-001", gpus=3)
     assert (now(site).held, now(site).host) == ((ONE,) * 3, "esx-both-2")
     assert [card.vm for host in site_gpus(load_site(site.file)).hosts for card in host.cards if host.name == "esx-both-2"] == [

@@ -100,7 +100,7 @@ def test_a_vm_that_vanishes_while_it_is_watched(lab, desk, two):
     assert isinstance(gone.error, VSphereError)
     assert "wait for a suspension of demo-001: ManagedObjectNotFound" in str(gone.error)
     assert isinstance(late.error, WaitError)
-    assert str(late.error) == "demo-002: waited 60 s for a suspension, in vain."
+    assert str(late.error) == "demo-002: timed out after 60 s waiting for a suspension."
     assert late.vm.power == "poweredOn"
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from fleet.ansible.runner import Step
-from fleet.cli.verify import asked
+from fleet.cli.verify import responses
 from fleet.health import verify
-from fleet.health.verify import Asked
+from fleet.health.verify import Response
 
-YES, NO = Asked(ok=True, reason="", seconds=0.4), Asked(ok=False, reason="Triton is not ready", seconds=20.0)
+YES, NO = Response(ok=True, reason="", seconds=0.4), Response(ok=False, reason="Triton is not ready", seconds=20.0)
 
 
 def member(state: str = "ready", reason: str | None = None, power: str = "poweredOn", name: str = "demo-001") -> dict[str, Any]:
@@ -31,7 +31,7 @@ def member(state: str = "ready", reason: str | None = None, power: str = "powere
         (member("draining"), None, "draining", "It is on its way out and is not asked.", 0),
     ],
 )
-def test_a_verdict(one: dict[str, Any], told: Asked | None, word: str, reason: str | None, code: int) -> None:
+def test_a_verdict(one: dict[str, Any], told: Response | None, word: str, reason: str | None, code: int) -> None:
     found = verify.judge(one, told)
     assert (found.verdict, found.reason, found.seconds) == (word, reason, told.seconds if told else None)
     assert verify.exit_code([found]) == code
@@ -50,7 +50,7 @@ def test_the_first_failure_decides_and_only_the_module_that_asks_says_yes() -> N
     def step(host: str, result: str, action: str, message: str = "", play: str = "Verify the servers") -> Step:
         return Step(host, play, "Wait", result, 1.5, message, action)
 
-    found = asked(
+    found = responses(
         [
             step("fleet@demo", "failed", "fleet_server", play="Read the fleet"),
             step("demo-001", "ok", "include_tasks"),
@@ -60,8 +60,8 @@ def test_the_first_failure_decides_and_only_the_module_that_asks_says_yes() -> N
         ]
     )
     assert found == {
-        "demo-001": Asked(ok=True, reason="Wait", seconds=1.5),
-        "demo-002": Asked(ok=False, reason="no route", seconds=1.5),
+        "demo-001": Response(ok=True, reason="Wait", seconds=1.5),
+        "demo-002": Response(ok=False, reason="no route", seconds=1.5),
     }
 
 

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.domain.record import Record, format_record, parse
-from fleet.planning import requests as wishes
+from fleet.planning import requests as rules
 
 
 def add(record, count=1, *, more=False, **request):
-    target, requests, note = wishes.asked(record, record.target, count, request, more=more)
+    target, requests, note = rules.requested(record, record.target, count, request, more=more)
     return Record(target=target, requests=requests, fulfilled=record.fulfilled), note
 
 
@@ -33,7 +33,7 @@ def test_another_id_is_another_request_and_the_same_one_is_not():
     again, note = add(two, id="a", more=True)
     assert (two.target, again.target) == (4, 4)
     assert "request a" in note
-    done = wishes.close(two, 4, "noon")
+    done = rules.close(two, 4, "noon")
     assert done.requests == ()
     assert add(done, id="b")[0].target == 4
     assert "fulfilled at noon" in add(done, id="a")[1]
@@ -42,13 +42,13 @@ def test_another_id_is_another_request_and_the_same_one_is_not():
 
 def test_each_request_closes_when_its_own_servers_are_ready():
     two, _ = add(add(Record(target=2), id="a")[0], id="b")
-    half = wishes.close(two, 3, "noon")
+    half = rules.close(two, 3, "noon")
     assert [one["id"] for one in half.requests] == ["b"]
     assert [one["id"] for one in half.fulfilled] == ["a"]
 
 
 def test_a_cancelled_id_does_not_come_back():
-    gone = wishes.cancel(add(Record(target=2), id="a")[0], "noon")
+    gone = rules.cancel(add(Record(target=2), id="a")[0], "noon")
     assert add(gone, id="a")[0].target == gone.target
 
 
@@ -58,14 +58,14 @@ def test_however_often_it_is_asked_each_id_counts_once(ids):
     for number, name in enumerate(ids):
         record, _ = add(record, id=name)
         if number % 3 == 2:
-            record = wishes.close(record, record.target, "noon")
+            record = rules.close(record, record.target, "noon")
     assert record.target == len(set(ids))
     assert parse(format_record(record), where="x") == record
 
 
 def test_the_memory_is_bounded():
     record = Record(target=0)
-    for number in range(2 * wishes.KEEP):
-        record = wishes.close(add(record, id=str(number))[0], 1000, "noon")
-    assert len(record.fulfilled) == wishes.KEEP
+    for number in range(2 * rules.KEEP):
+        record = rules.close(add(record, id=str(number))[0], 1000, "noon")
+    assert len(record.fulfilled) == rules.KEEP
     assert len(format_record(record)) < 8000

@@ -50,7 +50,7 @@ def target():
     )
 
 
-TOLD = HostDevices.of(target())
+OFFERS = HostDevices.of(target())
 
 
 def keys(config):
@@ -93,7 +93,7 @@ def test_pins():
 
 
 def test_a_card_by_what_it_is_and_one_by_its_address():
-    spec = clone_spec(replace(REQUEST, devices=(CARD, FIXED)), TemplateFacts("t"), None, told=TOLD)
+    spec = clone_spec(replace(REQUEST, devices=(CARD, FIXED)), TemplateFacts("t"), None, offers=OFFERS)
     one, other = (change.device.backing for change in spec.config.deviceChange)
     assert (one.allowedDevice[0].vendorId, one.allowedDevice[0].deviceId, one.customLabel) == (0x10DE, 0x20F1, "a100-pt")
     assert (other.id, other.deviceId, other.systemId, other.vendorId) == (FIXED.pci_id, "20f1", "esx-system", 0x10DE)
@@ -102,7 +102,7 @@ def test_a_card_by_what_it_is_and_one_by_its_address():
 
 
 def test_a_group_is_added_with_all_its_members():
-    spec = clone_spec(replace(REQUEST, devices=(PAIR,)), TemplateFacts("t"), None, told=TOLD)
+    spec = clone_spec(replace(REQUEST, devices=(PAIR,)), TemplateFacts("t"), None, offers=OFFERS)
     assert changes(spec.config) == [("add", -100), ("add", -101)]
     places = [change.device.deviceGroupInfo for change in spec.config.deviceChange]
     assert [(place.groupInstanceKey, place.sequenceId) for place in places] == [(-1, 1), (-1, 2)]
@@ -118,14 +118,14 @@ def test_what_the_host_does_not_offer(device, words):
     with pytest.raises(SiteError, match=words):
         clone_spec(replace(REQUEST, devices=(device,)), TemplateFacts("t"))
     assert not HostDevices().has(device)
-    assert TOLD.has(device)
+    assert OFFERS.has(device)
 
 
 def test_hosts_offer_cards_by_vendor_device_and_label():
-    assert TOLD.has(CARD)
-    assert TOLD.has(replace(CARD, label=""))
-    assert not TOLD.has(replace(CARD, label="other"))
-    assert not TOLD.has(replace(CARD, device_id=1))
+    assert OFFERS.has(CARD)
+    assert OFFERS.has(replace(CARD, label=""))
+    assert not OFFERS.has(replace(CARD, label="other"))
+    assert not OFFERS.has(replace(CARD, device_id=1))
 
 
 def test_what_a_vm_has():

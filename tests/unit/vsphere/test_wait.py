@@ -30,7 +30,7 @@ def test_what_does_not_come_is_an_error_after_one_last_look():
     def attempt():
         asked.append(clock.now)
 
-    with pytest.raises(WaitError, match=r"Waited 3 s for the ferry, in vain\."):
+    with pytest.raises(WaitError, match=r"Timed out after 3 s waiting for the ferry\."):
         wait_until(attempt, timeout=3, what="the ferry", clock=clock, sleep=clock.sleep)
     assert asked[0] == 100.0
     assert asked[-1] == pytest.approx(103.0)

@@ -64,8 +64,8 @@ def interface(metadata: Any, max_batch: int, size: int = SIZE) -> Interface:
     pair = tuple(next((name for name in names if part in name), "") for part in ("start", "end"))
     outputs = pair if all(pair) else tuple(name for name in names if "logits" in name)[:1]
     if ids is None or not all(what for what, _ in inputs.values()) or not outputs:
-        told = f"{', '.join(inputs)} → {', '.join(names)}"
-        raise UsageError(f"model '{metadata.name}' ({told}) is no BERT that answers questions: input_ids, … → logits.")
+        signature = f"{', '.join(inputs)} → {', '.join(names)}"
+        raise UsageError(f"model '{metadata.name}' ({signature}) is no BERT that answers questions: input_ids, … → logits.")
     own = int(ids.shape[-1])
     return Interface(metadata.name, inputs, own if own > 0 else size, min(max_batch, BATCH), outputs)
 

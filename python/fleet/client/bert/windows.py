@@ -56,16 +56,16 @@ def windows(
     Raises:
         UsageError: ``size`` has no room for a word of the text.
     """
-    asked = list(question)[:max_question]
-    begin = len(asked) + 2
+    kept = list(question)[:max_question]
+    begin = len(kept) + 2
     room = size - begin - 1
     if room < 1 or stride < 1:
-        raise UsageError(f"a window of {size} has no room for the text behind a question of {len(asked)} words (stride {stride})")
+        raise UsageError(f"a window of {size} has no room for the text behind a question of {len(kept)} words (stride {stride})")
     made: list[Window] = []
     first = 0
     while not made or first < len(text):
         part = list(text[first : first + room])
-        ids = [marks.cls, *asked, marks.sep, *part, marks.sep]
+        ids = [marks.cls, *kept, marks.sep, *part, marks.sep]
         rest = size - len(ids)
         made.append(
             Window(

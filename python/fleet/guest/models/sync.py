@@ -82,7 +82,7 @@ class Repository:
     """A model repository in a guest."""
 
     def __init__(self, path: Path, owner: Owner | None = None) -> None:
-        """At ``path``, which need not exist. Files belong to ``owner``, without one to whoever runs this."""
+        """At ``path``, which need not exist. Files belong to ``owner``, without one to the user that runs this."""
         self.path = path
         self.owner = owner
         self.state = state_dir(path)
@@ -204,7 +204,7 @@ class Repository:
         shutil.rmtree(trash)
 
     def postpone(self, surplus: list[str]) -> bool:
-        """Remember what is to be removed once the new models serve; whether that is news."""
+        """Remember what is to be removed once the new models serve; whether that is new."""
         pending = self.pending()
         if pending.surplus == surplus:
             return False

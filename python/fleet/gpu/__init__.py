@@ -1,4 +1,4 @@
-"""GPUs of a site: what fits, where, and whether that is guaranteed. Pure: no input, no output, only the standard library.
+"""GPUs of a site: what fits, where, and whether that is guaranteed. Pure: no input or output; imports the standard library and errors.
 
 catalogue        what is known of GPU models and vGPU profiles
 devices          the PCI devices of a VM: vGPUs, device groups, whole cards

@@ -86,7 +86,9 @@ def test_room_that_is_only_possible_is_looked_at_again_after_each_power_on(site)
     answer = site.present(size=2, terms=Terms(allow_possible=True))
     reads = [call.method for call in site.control.calls(mark) if call.method in ("PowerOnVM_Task", "CreateContainerView")]
     first = reads.index("PowerOnVM_Task")
-    assert "CreateContainerView" in reads[first : reads.index("PowerOnVM_Task", first + 1)], "the whole is read again between the two"
+    assert "CreateContainerView" in reads[first : reads.index("PowerOnVM_Task", first + 1)], (
+        "the whole is read again between the two"
+    )
     lucky = sum("demo" in vm for vms in site.held("esx-pair").values() for vm in vms)
     assert len(answer["failures"]) == 2 - lucky
     assert lucky >= 1, "one place was certain"

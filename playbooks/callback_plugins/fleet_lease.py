@@ -39,7 +39,7 @@ class CallbackModule(CallbackBase):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self._keepers = {}
+        self._renewals = {}
         self._process = os.getpid()
 
     def v2_playbook_on_start(self, playbook):
@@ -77,12 +77,12 @@ class CallbackModule(CallbackBase):
         if not taken:
             return
         site_file, fleet = taken["site_file"], taken["fleet"]
-        if (site_file, fleet) in self._keepers:
+        if (site_file, fleet) in self._renewals:
             return
         site = load_site(site_file)
-        keeper = Renewal(lambda: connect(site.endpoint()), site.fleet(fleet), taken["run"])
-        self._keepers[site_file, fleet] = keeper
-        keeper.start()
+        renewal = Renewal(lambda: connect(site.endpoint()), site.fleet(fleet), taken["run"])
+        self._renewals[site_file, fleet] = renewal
+        renewal.start()
 
     def v2_playbook_on_stats(self, stats):
         self._close()
@@ -90,9 +90,9 @@ class CallbackModule(CallbackBase):
     def _close(self):
         if os.getpid() != self._process:
             return  # a worker that ended by itself
-        while self._keepers:
-            (_, fleet), keeper = self._keepers.popitem()
+        while self._renewals:
+            (_, fleet), renewal = self._renewals.popitem()
             try:
-                keeper.close()
+                renewal.close()
             except FleetError as error:
                 self._display.warning(f"The lease of fleet {fleet} could not be given back and ends by itself: {error}")

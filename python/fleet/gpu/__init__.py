@@ -1,4 +1,4 @@
-"""GPUs of a site: what fits, where, and whether that is guaranteed. Pure: no input or output; imports the standard library and errors.
+"""GPUs of a site: what fits, where, and whether that is guaranteed. Pure: no input or output.
 
 catalogue        what is known of GPU models and vGPU profiles
 devices          the PCI devices of a VM: vGPUs, device groups, whole cards

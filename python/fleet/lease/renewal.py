@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from fleet.errors import FleetError, LeaseError
-from fleet.lease import store
-from fleet.lease.value import RENEW, TTL
+from fleet.lease import store, value
+from fleet.lease.value import TTL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,10 +24,10 @@ class Renewal:
     """Keeps one lease alive until it is closed."""
 
     def __init__(
-        self, connect: Callable[[], Session], spec: FleetSpec, run: str, *, every: float = RENEW, ttl: float = TTL
+        self, connect: Callable[[], Session], spec: FleetSpec, run: str, *, every: float | None = None, ttl: float = TTL
     ) -> None:
-        """Renew the lease of ``run`` on the fleet ``spec`` every so many seconds, over a session of its own."""
-        self.spec, self.run, self.every, self.ttl = spec, run, every, ttl
+        """Renew the lease of ``run`` on the fleet ``spec`` every so many seconds (``RENEW``), over a session of its own."""
+        self.spec, self.run, self.every, self.ttl = spec, run, value.RENEW if every is None else every, ttl
         self.lost: str | None = None  # why it is not renewed any more
         self._connect = connect
         self._session: Session | None = None

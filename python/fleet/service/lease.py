@@ -1,18 +1,14 @@
-"""Leases for callers: the playbooks' lease task, and commands that change a fleet by themselves."""
+"""Leases for callers: the playbooks' lease task, and the commands that show and end a lease."""
 
 from __future__ import annotations
 
-import uuid
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fleet.domain.identity import RECORD, RECORD_KEY
 from fleet.errors import FleetError, LeaseError
 from fleet.lease import store, value
-from fleet.lease.holder import this_owner
-from fleet.lease.renewal import Renewal
-from fleet.operations.fleet import Controller, FirstBoot, Limits
+from fleet.operations.fleet import Controller, FirstBoot
 from fleet.operations.scale_out import find_place
 from fleet.planning.scale_out import plan_present
 from fleet.service import scale
@@ -23,7 +19,7 @@ from fleet.vsphere.read import read_some_vms, read_vms
 from fleet.vsphere.session import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from fleet.domain.record import Record
     from fleet.domain.spec import FleetSpec
@@ -99,45 +95,6 @@ def require(site_file: str, fleet: str | None, run: str) -> None:
     site = load_site(site_file)
     with connect(site.endpoint()) as session:
         store.require(session, site.fleet(fleet), run)
-
-
-@contextmanager
-def holding(
-    site_file: str,
-    fleet: str | None,
-    what: str,
-    *,
-    wait: Waiting | None = None,
-    create: bool = True,
-    limits: Limits | None = None,
-) -> Iterator[Controller]:
-    """A controller that may change its fleet: the lease is taken, kept for as long as the block lasts, and given back.
-
-    Args:
-        site_file: the site's ``fleet.yml``.
-        fleet: the fleet's name.
-        what: the command, for people who find the lease held: ``fleet retry``.
-        wait: how to wait for another holder.
-        create: make the fleet's record where it has none; else a fleet that has nothing is left without a lease.
-        limits: the controller's time limits.
-
-    Raises:
-        LeaseError: another run holds it.
-    """
-    site = load_site(site_file)
-    spec = site.fleet(fleet)
-    run = str(uuid.uuid4())
-    with connect(site.endpoint()) as session:
-        if not _leasable(session, spec, create=create):
-            yield Controller(session, spec, limits=limits)
-            return
-        store.acquire(session, spec, run, this_owner(what), wait=wait)
-        keeper = Renewal(lambda: connect(site.endpoint()), spec, run)
-        keeper.start()
-        try:
-            yield Controller(session, spec, limits=limits, run=run)
-        finally:
-            keeper.close()
 
 
 def look(site_file: str, fleet: str | None) -> Lease | None:

@@ -21,11 +21,12 @@ from pyVmomi import vim
 
 from fleet.lab.build import build_vcenter
 from fleet.operations.fleet import FirstBoot, Limits
-from fleet.service import lease, scale
+from fleet.service import scale
 from fleet.service.session import open_fleet
 from fleet.site.load import load_site
 
 from ..lab.conftest import done  # noqa: TID252  pytest's own packages
+from .lease_by_plugins import leased
 from .role import USER, running
 
 if TYPE_CHECKING:
@@ -150,9 +151,14 @@ class Site:
             yield controller
 
     @contextlib.contextmanager
-    def hold(self, fleet: str | None = None, *, create: bool = True) -> Iterator[Controller]:
-        """A controller that may write: it holds the fleet's lease."""
-        with lease.holding(str(self.file), fleet, "test", create=create, limits=LIMITS) as controller:
+    def hold(
+        self, fleet: str | None = None, *, create: bool = True, scale_out: bool = False, limits: Limits = LIMITS
+    ) -> Iterator[Controller]:
+        """A controller that may write: it holds the fleet's lease, as a playbook's modules do."""
+        with (
+            leased(self.file, fleet, lease_create=create, lease_scale_out=scale_out) as run,
+            open_fleet(str(self.file), fleet, limits=limits, run=run) as controller,
+        ):
             yield controller
 
     def present(self, fleet: str | None = None, **how: Any) -> dict[str, Any]:

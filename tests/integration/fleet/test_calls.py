@@ -7,14 +7,12 @@ depends on time is not counted: fetching updates while a task runs, and renewing
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.integration.fleet.conftest import fleet_of
 
-from fleet.lease.renewal import Renewal
-from fleet.service import lease
+from fleet.lease import value
 from fleet.service.status import site_status
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ def asked(site: Site, run: Callable[[], Any]) -> tuple[int, int]:
 
 @pytest.fixture(autouse=True)
 def _no_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "Renewal", partial(Renewal, every=3600.0))
+    monkeypatch.setattr(value, "RENEW", 3600.0)
 
 
 def answered(site: Site, *names: str) -> None:
@@ -53,13 +51,13 @@ def test_the_calls_of_each_run(site: Site) -> None:
         "one server less, destroyed": asked(site, lambda: site.remove(names=["demo-003"], confirm="demo")),
     }
     assert calls == {
-        "nothing to do": (1, 21),  # site.yml without a change
+        "nothing to do": (1, 24),  # site.yml without a change
         # The whole once for the plan and once, when all clones are there, for the GPUs that others may have taken meanwhile; the
         # rest are the datacenters, what hosts stand in, what fleet.yml names, and the backings of networks: once each.
-        "two servers more": (6, 100),
-        "they answered": (1, 32),
-        "one server less, marked": (1, 34),
-        "one server less, destroyed": (2, 44),
+        "two servers more": (6, 103),
+        "they answered": (1, 35),
+        "one server less, marked": (1, 37),
+        "one server less, destroyed": (2, 47),
     }
 
 

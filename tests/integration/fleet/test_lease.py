@@ -17,11 +17,11 @@ import yaml
 from pyVmomi import vim
 
 from fleet.errors import FleetError, LeaseError
-from fleet.lease import store
+from fleet.lease import store, value
 from fleet.lease.holder import this_owner
 from fleet.lease.renewal import Renewal
 from fleet.lease.store import Waiting
-from fleet.service import lease as claims
+from fleet.service import lease as leases
 from fleet.vsphere import record as records
 from fleet.vsphere.session import connect
 
@@ -114,13 +114,13 @@ def test_a_broken_lease_stops_the_old_run_before_its_next_writes(site):
     site.grown()
     member = site.members()["demo-001"]
     with site.hold() as controller:
-        assert claims.end(str(site.file), "demo")
+        assert leases.end(str(site.file), "demo")
         mark = site.control.last()
         with pytest.raises(LeaseError, match="fleet lease break"):
             controller.write_keys([(member, {"state": "draining"})])
     assert site.writes(mark) == []
     with site.hold() as controller:
-        claims.end(str(site.file), "demo")
+        leases.end(str(site.file), "demo")
         someone_else(site)
         mark = site.control.last()
         with pytest.raises(LeaseError, match="anna on ops1"):
@@ -134,16 +134,16 @@ def test_it_is_renewed_while_the_run_lives(site):
     site.grown()
     here = site.load()
     before = someone_else(site, "mine", ttl=2.0)
-    keeper = Renewal(lambda: connect(here.endpoint()), here.fleet("demo"), "mine", every=0.1, ttl=2.0)
+    renewal = Renewal(lambda: connect(here.endpoint()), here.fleet("demo"), "mine", every=0.1, ttl=2.0)
     mark = site.control.last()
-    keeper.start()
+    renewal.start()
     end = time.monotonic() + 30
     while len(site.changes(mark)) + len(site.writes(mark)) < 3:
-        assert time.monotonic() < end, f"it was not renewed in time: {keeper.lost}"
+        assert time.monotonic() < end, f"it was not renewed in time: {renewal.lost}"
         time.sleep(0.02)
     assert site.record().lease["run"] == "mine"
-    assert site.record().lease["expires"] > claims.leases.to_dict(before)["expires"]
-    keeper.close()
+    assert site.record().lease["expires"] > value.to_dict(before)["expires"]
+    renewal.close()
     assert site.record().lease is None
 
 
@@ -162,10 +162,10 @@ def test_breaking_ends_the_lease_that_was_shown_and_no_other(site):
     with pytest.raises(
         LeaseError, match=r"left as it is: it is another run's by now\. Fleet demo is being changed by anna on ops1"
     ):
-        claims.end(str(site.file), "demo", "the one that was shown")
+        leases.end(str(site.file), "demo", "the one that was shown")
     assert site.record().lease["run"] == "another"
-    assert claims.end(str(site.file), "demo", "another")
-    assert not claims.end(str(site.file), "demo", "another")
+    assert leases.end(str(site.file), "demo", "another")
+    assert not leases.end(str(site.file), "demo", "another")
 
 
 def test_a_failed_run_gives_it_back(site, tmp_path):

@@ -16,7 +16,7 @@ import pytest
 from fleet.errors import ConnectError, FleetError
 from fleet.lab import keys
 from fleet.operations.fleet import Limits
-from fleet.service import lease, scale
+from fleet.service import scale
 from fleet.vsphere import updates
 
 from .conftest import BALANCER, BOOT, MODEL, SLICE, Site, fleet_of, running
@@ -105,12 +105,12 @@ def ended(work):
 
 
 def out(site):
-    with lease.holding(str(site.file), None, "test", limits=SHORT) as controller:
+    with site.hold(scale_out=True, limits=SHORT) as controller:
         return scale.present(controller, BOOT, **OUT)
 
 
 def less(site):
-    with lease.holding(str(site.file), None, "test", create=False, limits=SHORT) as controller:
+    with site.hold(create=False, limits=SHORT) as controller:
         chosen = scale.drain(controller, count=1)["plan"]["drain"]
         return scale.remove(controller, names=chosen, confirm="demo")
 

@@ -45,23 +45,23 @@ def read_templates(session: Session, moids: Iterable[str]) -> dict[str, Template
 
 
 def require_fit(session: Session, spec: FleetSpec, creations: Collection[Creation], place: Place) -> tuple[str, ...]:
-    """Refuse templates that cannot hold what is asked.
+    """Refuse templates that cannot hold what is requested.
 
     Returns:
         Notes on those that can.
 
     Raises:
-        SiteError: one cannot; it names each template, what is wrong with it, and the mend.
+        SiteError: one cannot; the message names each template, what is wrong with it, and what mends it.
     """
     wanted = {(place.of(creation).template_moid, creation.shape) for creation in creations}
     servers = {place.of(creation).template_moid for creation in creations if creation.role == TRITON}
     found = read_templates(session, {one for one, _ in wanted})
     pairs = [(found[one], shape) for one, shape in sorted(wanted, key=lambda pair: (pair[0], repr(pair[1]))) if one in found]
-    problems = dict.fromkeys(
+    misfits = dict.fromkeys(
         f"template {template.name}: {problem}" for template, shape in pairs for problem in problems(template, shape, spec.network)
     )
-    if problems:
-        raise SiteError(f"Nothing was cloned for fleet {spec.name}: {'; '.join(problems)}.")
+    if misfits:
+        raise SiteError(f"Nothing was cloned for fleet {spec.name}: {'; '.join(misfits)}.")
     return tuple(
         dict.fromkeys(note for one, shape in wanted if one in found.keys() & servers and (note := uncounted(found[one], shape)))
     )

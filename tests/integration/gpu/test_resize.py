@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from fleet.errors import FleetError, NoRoomError, UsageError
+from fleet.errors import FleetError, NoRoomError, NotConfirmedError, UsageError
 from fleet.operations import resize
 from fleet.planning.vgpus import GPUS, WAS, held
+from fleet.service import dispatch
 from fleet.service.status import site_gpus
 from fleet.site.load import load_site
 
@@ -74,7 +75,12 @@ def test_refused_before_anything_is_written(site):
     told = site.fleet("scale-up", "demo-001", "--gpus", "17", "--yes")
     assert (told.code, "17" in told.err) == (6, True), told.text
     told = site.fleet("scale-up", "demo-001", "--gpus", "2")
-    assert (told.code, "Nothing was done. The plan for fleet demo: ~ change demo-001" in told.err) == (5, True), told.text
+    assert (told.code, "~ change demo-001" in told.err) == (5, True), told.text
+    module = {"site_file": str(site.file), "fleet": "demo", "run": None, "state": "planned", "servers": ["demo-001"], "gpus": 2}
+    module |= {"profile": None, "allow_possible": False, "ssh_args": "", "at_once": 1, "confirm": "other"}
+    assert dispatch.resize(module, check=True)["changed"]
+    with pytest.raises(NotConfirmedError, match=r"Nothing was done\. The plan for fleet demo: ~ change demo-001"):
+        dispatch.resize(module, check=False)
     assert [call.method for call in site.writes(mark) if not call.name.endswith("-state")] == []
 
 
@@ -102,10 +108,10 @@ def test_several_servers_find_places_beside_each_other(site):
     site.demo("twins", TWO).grown(size=2)
     (home,) = {now(site, name).host for name in ("demo-001", "demo-002")}
     (other,) = {"esx-twin-1", "esx-twin-2"} - {home}
-    lines = resizing_plan(site, "demo-001", "demo-002", gpus=1, profile=FOUR, check=True)["plan_lines"]
+    lines = resizing_plan(site, "demo-001", "demo-002", gpus=1, profile=FOUR)["plan_lines"]
     assert [line.partition(" on ")[2].split(" @")[0] for line in lines[:2]] == [other, home]
     assert lines[2].strip() == "each is drained, stopped, powered off and changed before the next; the others serve meanwhile"
-    together = resizing_plan(site, "demo-001", "demo-002", gpus=1, profile=FOUR, check=True, at_once=2)["plan_lines"]
+    together = resizing_plan(site, "demo-001", "demo-002", gpus=1, profile=FOUR, at_once=2)["plan_lines"]
     assert together[2].strip() == "no other server serves: requests fail while demo-001, demo-002 are changed"
     act(site, "change", "demo-002", beside=["demo-001"], gpus=1, profile=FOUR)
     assert now(site, "demo-002").host == home, "at the same time as the first, which is on its way to the other host"

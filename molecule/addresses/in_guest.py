@@ -21,7 +21,7 @@ ASKED = ("VMX_GUESTINFO_METADATA", "VMX_GUESTINFO_USERDATA")
 KINDS = ("netplan", "networkd", "eni")
 
 
-def told() -> dict[str, Any]:
+def received() -> dict[str, Any]:
     """Metadata and user data as cloud-init's data source reads them; the lab hands them over in the environment."""
     parts = pathlib.Path("/proc/1/environ").read_text().split("\0")
     given = {key: base64.b64decode(value).decode() for key, _, value in (part.partition("=") for part in parts) if key in ASKED}
@@ -41,6 +41,6 @@ def written(network: dict[str, Any], kind: str) -> str:
         return "".join(path.read_text() for path in target.rglob("*") if path.is_file())
 
 
-own = told()
+own = received()
 networks = {"its own network": own["network"], **json.loads(sys.argv[1])}
 print(json.dumps({**own, "written": {whose: {kind: written(one, kind) for kind in KINDS} for whose, one in networks.items()}}))

@@ -27,10 +27,10 @@ SHARED = ("/tmp", "/var/tmp", "/dev/shm", "/etc")  # noqa: S108  only looked at
 SCRIPT = """cat > /dev/shm/forms
 find /etc /home /opt /root /run /srv /tmp /usr/local /var/lib/cloud /var/log /var/tmp -xdev -type f -size -4096k -print0 |
   xargs -0 -r grep -salFf /dev/shm/forms | xargs -r stat -c "%a %U %n"
-told() { if "$@" 2>/dev/null | grep -aqFf /dev/shm/forms; then echo "$*"; fi; }
-told journalctl --no-pager --output=export
+seen() { if "$@" 2>/dev/null | grep -aqFf /dev/shm/forms; then echo "$*"; fi; }
+seen journalctl --no-pager --output=export
 if command -v docker > /dev/null; then
-  for container in $(docker ps -aq); do told docker inspect $container; told docker logs $container; done
+  for container in $(docker ps -aq); do seen docker inspect $container; seen docker logs $container; done
 fi
 rm /dev/shm/forms"""
 
@@ -42,7 +42,7 @@ def vcenter(site: Path) -> dict[str, bytes]:
         return told_by_vcenter(session.content, folder)
 
 
-def told(made: Path, runs: list[Path]) -> dict[str, bytes]:
+def traces(made: Path, runs: list[Path]) -> dict[str, bytes]:
     """Command lines, what was printed, and the logs and artifacts of the runs."""
     places = {}
     for file in sorted(made.glob("processes-*")):
@@ -92,7 +92,7 @@ def main(site: Path, made: Path) -> list[str]:
     guests = guests_of(site)
     address, name = guests[0].address, guests[0].name
 
-    places = vcenter(site) | told(made, runs)
+    places = vcenter(site) | traces(made, runs)
     for place, text in places.items():
         print(f"{place}: {len(text)} bytes")
     found = [f"{place} was not really read" for place in unread(places, [address, "pooled-", "ansible-playbook", "haproxy"])]

@@ -40,8 +40,8 @@ def environment() -> dict[str, str]:
 
 def control() -> Control:
     """The lab's control interface."""
-    told = json.loads((ROOT / "build" / "lab" / "lab.json").read_text())["control"]
-    return Control(told["url"], told["token"])
+    control = json.loads((ROOT / "build" / "lab" / "lab.json").read_text())["control"]
+    return Control(control["url"], control["token"])
 
 
 class WrongError(Exception):
@@ -217,14 +217,14 @@ def _guests(names: dict[str, str]) -> dict[str, str]:
     command = [str(program), "-i", str(SITE), f"{group}_triton:{group}_loadbalancer", "-b", "-m", "ansible.builtin.shell"]
     env = environment() | {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal"}
     done = subprocess.run([*command, "-a", LOOK], capture_output=True, text=True, check=False, cwd=ROOT, env=env, timeout=RUN_S)
-    told: dict[str, str] = {}
+    result: dict[str, str] = {}
     for part in re.split(r"(?m)^(?=\S+ \| )", done.stdout):
         head, _, body = part.partition("\n")
         if " | " in head:
             for name, word in names.items():
                 body = body.replace(name, word)
-            told[names.get(head.split(" | ")[0], head)] = body.strip()
-    return told
+            result[names.get(head.split(" | ")[0], head)] = body.strip()
+    return result
 
 
 def differences(now: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

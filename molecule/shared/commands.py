@@ -18,8 +18,8 @@ LIMIT_S = 120  # no command takes longer
 
 def control() -> Control:
     """The lab's control interface."""
-    told = json.loads((ROOT / "build" / "lab" / "lab.json").read_text(encoding="utf-8"))["control"]
-    return Control(told["url"], told["token"])
+    control = json.loads((ROOT / "build" / "lab" / "lab.json").read_text(encoding="utf-8"))["control"]
+    return Control(control["url"], control["token"])
 
 
 def environment(fleet: str) -> dict[str, str]:

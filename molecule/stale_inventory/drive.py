@@ -30,8 +30,8 @@ def fleet(code: int, *arguments: str) -> str:
 
 def export(folder: Path) -> Path:
     """The host list of this moment, printed by a script: AWX hands it to a job as one."""
-    told = end(start(FLEET, "ansible-inventory", "-i", str(SITE), "--list", "--export"), 0)
-    document = json.loads(told, object_hook=lambda entry: entry.get("__ansible_unsafe", entry))
+    result = end(start(FLEET, "ansible-inventory", "-i", str(SITE), "--list", "--export"), 0)
+    document = json.loads(result, object_hook=lambda entry: entry.get("__ansible_unsafe", entry))
     script = folder / "export"
     script.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(document)}\nEND\n", encoding="utf-8")
     script.chmod(0o700)
@@ -58,8 +58,8 @@ def main() -> None:
         check("by now there are", names(FLEET), [f"{FLEET}-002", f"{FLEET}-003"])
         end(play(old, "scale_in", "-e", "server_vm_count=1", "-e", f"fleet_confirm={FLEET}"), 0)
         check("scale_in took the newest, of which the list knows nothing", names(FLEET), [f"{FLEET}-002"])
-        told = end(play(old, "scale_out", "-e", "fleet_add=1", "--limit", f"fleet@{FLEET}"), 2)
-        check("scale_out spoke of", sorted(set(re.findall(rf"{FLEET}-\d+", told))), [f"{FLEET}-002", f"{FLEET}-004"])
+        result = end(play(old, "scale_out", "-e", "fleet_add=1", "--limit", f"fleet@{FLEET}"), 2)
+        check("scale_out spoke of", sorted(set(re.findall(rf"{FLEET}-\d+", result))), [f"{FLEET}-002", f"{FLEET}-004"])
         check("and made the next one", names(FLEET), [f"{FLEET}-002", f"{FLEET}-004"])
         check("target", status(FLEET)["target"], 2)
 

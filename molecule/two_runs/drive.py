@@ -35,9 +35,9 @@ def race() -> None:
             time.sleep(0.05)
         check("runs that ended while the other one's clone is held", sum(run.poll() is not None for run in runs), 1)
         loser = next(run for run in runs if run.poll() is not None)
-        told = " ".join(end(loser, HELD).split())
+        result = " ".join(end(loser, HELD).split())
         process = f"(scale_out.yml, process {lease['owner']['process']['pid']})"
-        named = [one for one in (lease["owner"]["user"], lease["owner"]["host"], process) if one in told]
+        named = [one for one in (lease["owner"]["user"], lease["owner"]["host"], process) if one in result]
         check("the other names it", named, [lease["owner"]["user"], lease["owner"]["host"], process])
     finally:
         lab.release(hold)

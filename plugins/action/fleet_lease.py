@@ -45,7 +45,7 @@ class ActionModule(ActionBase):
         extra_vars = load_extra_vars(self._loader)
         place = module_arguments(given, task_vars, extra_vars, run_only=False)
         who = replace(own.owner, user=task_vars.get("awx_user_name") or own.owner.user)
-        wait = Waiting(options["wait"] if options["wait"] >= 0 else float("inf"), tell=self._tell)
+        wait = Waiting(options["wait"] if options["wait"] >= 0 else float("inf"), report=self._report)
         request = self._request(options, extra_vars) if options["scale_out"] else None
         taken = lease.acquire(
             place["site_file"], place["fleet"], own.id, who, wait=wait, create=options["create"], request=request
@@ -64,5 +64,5 @@ class ActionModule(ActionBase):
         return {**counts, "terms": Terms(partial=options["partial"], allow_possible=options["allow_possible"])}
 
     @staticmethod
-    def _tell(line):
+    def _report(line):
         Display().display(line, color="yellow")

@@ -6,7 +6,7 @@ name: fleet_reason
 short_description: Says why a task failed
 description:
   - The task's name and its message. Of a loop, the message of the first item that failed, and how many more did.
-  - Results under C(no_log) tell nothing but where to look. Standard error is left out, too: it may hold what nobody should read.
+  - Results under C(no_log) say only where to look. Standard error is left out, too: it may hold what nobody should read.
 positional: task
 options:
   _input:
@@ -42,7 +42,7 @@ def fleet_reason(result: dict, task: str) -> str:
 
 
 class FilterModule:
-    """Wires the filter; its name, and nothing else, is what Ansible asks."""
+    """Wires the filter; its name, and nothing else, is what Ansible reads."""
 
     def filters(self) -> dict:
         return {"fleet_reason": fleet_reason}

@@ -17,7 +17,7 @@ options:
     type: bool
     required: true
   answers:
-    description: Results of a loop over the balancers, with C(run_balancer) as its C(loop_var), that asks each; empty before the loop.
+    description: Results of a loop over the balancers, with C(run_balancer) as its C(loop_var), that queries each; empty before the loop.
     type: list
     elements: dict
     default: []
@@ -48,7 +48,7 @@ def fleet_turn(outcomes: list, *, needed: bool, answers: list = ()) -> dict:
 
 
 class FilterModule:
-    """Wires the filter; its name, and nothing else, is what Ansible asks."""
+    """Wires the filter; its name, and nothing else, is what Ansible reads."""
 
     def filters(self) -> dict:
         return {"fleet_turn": fleet_turn}

@@ -39,7 +39,7 @@ from fleet.health.reachability import faults
 
 
 class FilterModule:
-    """Wires the filter; its name, and nothing else, is what Ansible asks."""
+    """Wires the filter; its name, and nothing else, is what Ansible reads."""
 
     def filters(self) -> dict:
         return {"fleet_unreached": faults}

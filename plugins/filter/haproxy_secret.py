@@ -38,7 +38,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(password), empty when it could not be read, and C(unasked), the balancers that could not be asked for it.
+  description: C(password), empty when it could not be read, and C(unreached), the balancers that could not be reached.
   type: dict
 """
 
@@ -55,7 +55,7 @@ def haproxy_secret(stored: list, *, given: str, known: list, elsewhere: dict) ->
 
 
 class FilterModule:
-    """Wires the filter; its name, and nothing else, is what Ansible asks."""
+    """Wires the filter; its name, and nothing else, is what Ansible reads."""
 
     def filters(self) -> dict:
         return {"haproxy_secret": haproxy_secret}

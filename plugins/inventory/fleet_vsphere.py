@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 name: fleet_vsphere
 short_description: Triton VMs and balancers of the fleets of a site, read from vCenter
 description:
-  - Reads C(inventory/<site>/fleet.yml), asks its vCenter in bulk, and emits one host for every member of its fleets.
+  - Reads C(inventory/<site>/fleet.yml), reads its vCenter in bulk, and emits one host for every member of its fleets.
   - For every fleet there is also a logical host C(fleet@NAME), which carries the fleet's variables while it is empty.
   - A VM that is no member never appears. A member whose identity cannot be confirmed appears in C(unconfirmed) only.
 options:

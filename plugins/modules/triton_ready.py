@@ -91,7 +91,7 @@ answered_by:
   returned: success
   type: dict
 skipped:
-  description: Models that were not asked, and why.
+  description: Models without an inference, and why.
   returned: success
   type: dict
 """

@@ -46,7 +46,7 @@ def wait_until(
     """Try until something comes of it.
 
     Args:
-        attempt: returns what was waited for, or ``None`` (or another false value) to be asked again. It is asked at
+        attempt: returns what was waited for, or ``None`` (or another false value) to be called again. It is called at
             least once, and once more when the time is up.
         timeout: seconds in all.
         what: what is waited for, for the error: ``"Triton on qa-001 to be ready"``.

@@ -1,4 +1,4 @@
-"""Ctrl-C for a run: ``ansible-playbook`` is asked to end as if it had been started at the terminal.
+"""Ctrl-C for a run: ``ansible-playbook`` is stopped as if it had been started at the terminal.
 
 ansible-runner kills it outright, and a killed run cannot give its lease back: until that ran out, a minute later, nobody on
 another machine could change the fleet. Asked by SIGINT, Ansible ends its workers and the modules in them, and its callback
@@ -29,7 +29,7 @@ class Interrupt:
 
     def __init__(self, *, grace: float = GRACE, clock: Callable[[], float] = time.monotonic) -> None:
         """Give the run ``grace`` seconds."""
-        self.asked = False
+        self.sent = False
         self._grace, self._clock = grace, clock
         self._pid: int | None = None
         self._kill_at = float("inf")
@@ -49,14 +49,14 @@ class Interrupt:
         self._pid = pid
 
     def overdue(self) -> bool:
-        """Whether the run is to be killed: ansible-runner asks now and then."""
+        """Whether the run is to be killed: ansible-runner calls this now and then."""
         return self._clock() >= self._kill_at
 
     def _ask(self, *_: object) -> None:
-        if self.asked or self._pid is None:
+        if self.sent or self._pid is None:
             self._kill_at = self._clock()
         else:
             self._kill_at = self._clock() + self._grace
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGINT)
-        self.asked = True
+        self.sent = True

@@ -50,7 +50,7 @@ def module_arguments(
         run: the run that may hold the fleet's lease, for modules that write.
 
     Raises:
-        UsageError: a run's variable stands elsewhere or is no number of servers, or the host is no fleet's logical host.
+        UsageError: a run's variable is set elsewhere or is no number of servers, or the host is no fleet's logical host.
     """
     for variable in RUN_ONLY:
         if variable in task_vars and variable not in extra_vars:
@@ -91,13 +91,13 @@ def check_matched(pattern: str | Iterable[str], logical: Iterable[str], *, limit
     if not any(name == "fleets" or name.startswith("fleet@") for name in names):
         return
     known = sorted(logical)
-    asked = set(names) - {"fleets"}
-    if known and asked <= set(known):
+    patterns = set(names) - {"fleets"}
+    if known and patterns <= set(known):
         raise UsageError(
             f"Nothing was done: --limit {limit} leaves out {', '.join(known)}, the host on which a fleet is planned. "
             f"Name it too: --limit '{known[0]},{limit}'."
         )
-    wanted = ", ".join(sorted(name.removeprefix("fleet@") for name in asked))
+    wanted = ", ".join(sorted(name.removeprefix("fleet@") for name in patterns))
     there = (
         f"this inventory's fleets are {', '.join(name.removeprefix('fleet@') for name in known)}"
         if known

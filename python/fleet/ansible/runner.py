@@ -118,7 +118,7 @@ def run_playbook(
             quiet=True,
         )
     result.seconds = round(time.monotonic() - begin, 1)
-    if runner.status == "canceled" or (interrupt.asked and runner.rc != 0):
+    if runner.status == "canceled" or (interrupt.sent and runner.rc != 0):
         result.exit_code = 130
     elif runner.rc != 0:
         result.exit_code = handler.exit_code or 1
@@ -148,7 +148,7 @@ def _remove_tree(path: Path) -> None:
 
 
 class _Handler:
-    """Turns ansible-runner's events into steps; keeps the exit code that the last failed task asked for."""
+    """Turns ansible-runner's events into steps; keeps the exit code that the last failed task requested."""
 
     RESULTS: ClassVar[dict[str, str]] = {
         "runner_on_ok": "ok",

@@ -92,6 +92,6 @@ def _evaluate(site_folder: Path, fleet: str, expressions: Mapping[str, str], ext
     _, found, document = done.stdout.partition(" | SUCCESS => ")
     if done.returncode or not found:
         why = (done.stderr or done.stdout).strip()
-        raise UsageError(f"Ansible cannot tell {', '.join(expressions)} of fleet {fleet} in {site_folder}: {why}")
+        raise UsageError(f"Ansible cannot resolve {', '.join(expressions)} of fleet {fleet} in {site_folder}: {why}")
     values: dict[str, Any] = json.loads(document)["msg"]
     return values

@@ -88,5 +88,5 @@ def print_json(document: Any) -> None:
 
 
 def interactive() -> bool:
-    """Whether a person sits at the terminal and can be asked."""
+    """Whether a person sits at the terminal and can answer."""
     return sys.stdin.isatty() and sys.stdout.isatty() and "CI" not in os.environ

@@ -83,15 +83,15 @@ def gpu(
 @json_option
 @site_option
 @click.pass_context
-def gpu_fit(context: click.Context, /, site_name: str | None, *, as_json: bool, **asked: Any) -> None:
+def gpu_fit(context: click.Context, /, site_name: str | None, *, as_json: bool, **options: Any) -> None:
     """Say whether so many servers fit, and where; exit code 0 when they do, 6 when not. Nothing is cloned.
 
     With --fleet the answer is that of the fleet's plan, for servers beside those that are there. Powered-off members keep their
     room. Without a fleet, memory counts only with --memory-gb, and a datastore only with --datastore.
     """
-    if asked["keep_count"] is not None and not asked["keep"] and not asked["fleet"]:
+    if options["keep_count"] is not None and not options["keep"] and not options["fleet"]:
         raise UsageError("--keep-count says how many of a profile are to be kept: name it with --keep")
-    question = Question(**asked)
+    question = Question(**options)
     found = fit(_site(context, site_name), question)
     if as_json:
         print_json({**fit_json(found.what, question.count, found.plan), "fleet": question.fleet, "note": found.note})

@@ -24,7 +24,7 @@ def lab() -> None:
     help="Another lab site (default lab/sites/default.yml).",
 )
 @click.option(
-    "--containers", type=click.Choice(["docker", "none"]), default="docker", show_default=True, help="What stands behind the VMs."
+    "--containers", type=click.Choice(["docker", "none"]), default="docker", show_default=True, help="What runs behind the VMs."
 )
 def up(site_file: Path | None, containers: str) -> None:
     """Build what is missing (cached), start the lab's vCenter, write build/lab/lab.json."""

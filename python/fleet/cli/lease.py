@@ -47,7 +47,7 @@ def lease_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> No
 @lease.command("break", epilog="Example: fleet lease break --fleet demo --yes")
 @site_options
 @json_option
-@click.option("--yes", is_flag=True, help="Consent without being asked.")
+@click.option("--yes", is_flag=True, help="Consent without a question.")
 def lease_break(site_name: str | None, fleet: str | None, *, as_json: bool, yes: bool) -> None:
     """End the lease of another run, which then stops before its next change. The lease of a dead run ends by itself."""
     scope = Scope(site_name, fleet)

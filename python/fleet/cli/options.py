@@ -25,7 +25,7 @@ fleet_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 check_option = click.option("--check", is_flag=True, help="Print the plan, write nothing.")
-yes_option = click.option("--yes", is_flag=True, help="Consent to the plan without being asked.")
+yes_option = click.option("--yes", is_flag=True, help="Consent to the plan without a question.")
 wait_option = click.option(
     "--wait",
     is_flag=False,
@@ -108,7 +108,7 @@ class RunOptions(Arguments):
 
     @property
     def must_ask(self) -> bool:
-        """Whether the plan is shown and consent asked for before the playbook runs."""
+        """Whether the plan is shown and consent requested before the playbook runs."""
         return not (self.yes or self.check or self.list_tasks)
 
     def confirmed(self, fleet: str) -> dict[str, str]:
@@ -116,14 +116,14 @@ class RunOptions(Arguments):
         return {} if self.check or self.list_tasks else {"fleet_confirm": fleet}
 
     def variables(self) -> dict[str, Any]:
-        """Variables of the run that these options stand for."""
+        """Variables of the run that these options set."""
         wait = {} if self.wait is None else {"fleet_wait": self.wait}
         hooks: dict[str, Any] = {"fleet_hooks": {}, "fleet_hook_files": {}} if self.skip_hooks else {}
         return wait | hooks
 
 
 def runs_playbook(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of every command that runs a playbook. The command gets these, and its ``--check``…, as ``RunOptions``."""
+    """Add the options of every command that runs a playbook. The command receives them as ``RunOptions``."""
 
     @wraps(command)
     def call(**given: Any) -> None:

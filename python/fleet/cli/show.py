@@ -68,8 +68,8 @@ def plan(
 def status(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
     """Show the fleets of a site: target size, servers, balancers, states and their reasons.
 
-    It shows what the last run wrote down (states) and what vCenter shows (power, address, host, GPUs). It asks no guest, so it is
-    fast, and a server that died an hour ago is still ready here: fleet verify asks each one.
+    It shows what the last run wrote down (states) and what vCenter shows (power, address, host, GPUs). It queries no guest, so
+    it is fast, and a server that died an hour ago is still ready here: fleet verify queries each one.
     """
     document = site_status(Scope(site_name, fleet).site(), fleet)
     broken = " ".join(entry["error"] for entry in document["fleets"] if entry["error"])

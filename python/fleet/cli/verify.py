@@ -1,4 +1,4 @@
-"""``fleet verify``: asks every server and balancer of a fleet, and prints each one's verdict as it comes."""
+"""``fleet verify``: queries every server and balancer of a fleet, and prints each one's verdict as it comes."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def verify(options: RunOptions) -> None:
 
     One line for each: its verdict (answers, fails, stopped, quarantined, draining), the reason, the time. Exit code 1 when one
     that should answer does not or fewer are there than the target wants, 3 when all others answer and some are quarantined.
-    With --limit only the hosts in it are asked and shown.
+    With --limit only the hosts in it are queried and shown.
     """
     lines = _Lines()
     name, result = playbook.perform(options, "verify", {}, on_step=None if options.as_json else lines.step)
     read = result.results.get("fleet_server")
     if read is None and not result.exit_code:
-        raise UsageError(f"Nothing was asked of fleet {name}: --tags or --skip-tags left out the task that reads it.")
+        raise UsageError(f"Nothing was queried in fleet {name}: --tags or --skip-tags left out the task that reads it.")
     verdicts = judge_all(within(options, members(read or {}), result.steps), responses(result.steps))
     absent = int((read or {}).get("missing", 0))
     message = _conclude(result, verdicts, absent)
@@ -91,7 +91,7 @@ def _print_end(fleet: str, result: RunResult, verdicts: list[Verdict], message: 
 
 
 def responses(steps: Iterable[Step]) -> dict[str, Response]:
-    """How asking each member ended: by its first failure, else by the module that asks."""
+    """How the query of each member ended: by its first failure, else by the module that queries."""
     found: dict[str, Response] = {}
     for step in steps:
         if (answer := _response(step)) and step.host not in found:
@@ -128,7 +128,7 @@ class _Lines:
             self._print(judge(self._members[step.host], answer))
 
     def rest(self, verdicts: Iterable[Verdict]) -> None:
-        """Print the verdicts that are not printed yet: of members that were not asked."""
+        """Print the verdicts that are not printed yet: of members that were not queried."""
         for one in verdicts:
             self._print(one)
 

@@ -1,4 +1,4 @@
-"""Where a vCenter is and who asks."""
+"""Where a vCenter is, and the account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fleet.errors import ConnectError
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a vCenter is and who asks.
+    """Where a vCenter is, and the account.
 
     Attributes:
         host: name or address; a scheme, a path or ``:port`` in it is understood.

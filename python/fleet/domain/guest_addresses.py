@@ -55,7 +55,7 @@ def own_address(reported: Sequence[str], *, allotted: str = "") -> str | None:
 
 
 def in_url(address: str) -> str:
-    """An address as a URL or ``host:port`` has it: one of IPv6 stands in brackets."""
+    """An address as a URL or ``host:port`` has it: one of IPv6 is in brackets."""
     return f"[{address}]" if ":" in address else address
 
 

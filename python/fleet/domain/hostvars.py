@@ -29,7 +29,7 @@ def member_vars(member: Member, spec: FleetSpec, *, cluster: str | None = None) 
 
     The host key is pinned: HostKeyAlias is the instanceUuid, and the key that was recorded with the VM at first
     contact is handed to ssh by KnownHostsCommand, so no file on the controller has to be kept in step and two
-    runs cannot overwrite each other's. ``ansible_host_key_checking`` stands here because a host variable beats
+    runs cannot overwrite each other's. ``ansible_host_key_checking`` is set here because a host variable beats
     the ANSIBLE_HOST_KEY_CHECKING=False that ansible-runner and AWX set.
     """
     vm, shape = member.vm, spec.shape(member.role)

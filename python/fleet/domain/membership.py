@@ -94,7 +94,7 @@ def _member(
 
 
 def _gpus(profiles: tuple[str, ...], pci_ids: list[str]) -> tuple[tuple[str, str | None], ...]:
-    """A VM's vGPUs with the GPUs that list it; which of several is where, vCenter does not tell unless all are alike."""
+    """A VM's vGPUs with the GPUs that list it; which of several is where, vCenter does not report unless all are alike."""
     if len(pci_ids) == 1:
         return tuple((profile, pci_ids[0]) for profile in profiles)
     if len(pci_ids) == len(profiles) and len(set(profiles)) == 1:

@@ -106,7 +106,7 @@ class Member:
     vm: Vm
     address: str | None
     host: str | None
-    gpus: tuple[tuple[str, str | None], ...] = ()  # (profile, pci id or None where vCenter does not tell)
+    gpus: tuple[tuple[str, str | None], ...] = ()  # (profile, pci id or None where vCenter does not report it)
     grouped: bool = False  # some of them belong to a device group: added and removed together
 
     @property

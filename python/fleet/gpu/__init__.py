@@ -3,7 +3,7 @@
 catalogue        what is known of GPU models and vGPU profiles
 devices          the PCI devices of a VM: vGPUs, device groups, whole cards
 site             what vCenter reports: hosts, physical GPUs, the VMs on them
-occupants        which vGPU of a VM stands on which GPU
+occupants        which vGPU of a VM is on which GPU
 capacity         how much more fits
 placement        where new servers go
 report           all of it for people and programs

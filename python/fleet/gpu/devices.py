@@ -243,7 +243,7 @@ def device_options(devices: Sequence[PciDevice], pins: Sequence[str | None] = ()
 
     Args:
         devices: every device that it holds after the change, in the order of their keys.
-        pins: for each of its vGPUs, in their order, the address of the physical GPU on which it must stand; None, or too
+        pins: for each of its vGPUs, in their order, the address of the physical GPU on which it must run; None, or too
             few: the manager chooses.
         before: its :func:`pci_device_count` before the change: their pins are removed.
     """

@@ -1,4 +1,4 @@
-"""Which vGPU of a VM stands on which physical GPU, from the VM's devices and the GPUs that list the VM.
+"""Which vGPU of a VM is on which physical GPU, from the VM's devices and the GPUs that list the VM.
 
 ``graphicsInfo[].vm`` names the VMs of a GPU but not which of a VM's devices is there. One device, or equal devices on as
 many GPUs, leave no choice; otherwise every allocation remains and becomes :attr:`~fleet.gpu.site.Occupant.choices`.
@@ -22,7 +22,7 @@ _Profiles = tuple[str, ...]  # a multiset of profile names, sorted
 
 @dataclass(frozen=True, slots=True)
 class VgpuVm:
-    """A VM that stands on some GPUs.
+    """A VM that uses some GPUs.
 
     Attributes:
         name: its name, or its managed object id where the account may not read the name.
@@ -85,7 +85,7 @@ def _why_unreadable(vm: VgpuVm, gpus: int) -> str:
 
 
 def _allocations(profiles: _Profiles, gpus: int) -> list[tuple[_Profiles, ...]] | None:
-    """Every allocation of profiles to GPUs in which each GPU gets at least one; None when there are too many or none."""
+    """Every allocation of profiles to GPUs in which each GPU has at least one; None when there are too many or none."""
     if gpus ** len(profiles) > MAX_ALLOCATIONS or len(profiles) < gpus:
         return None
     found = set()

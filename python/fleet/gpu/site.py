@@ -71,7 +71,7 @@ class Reservation:
     Attributes:
         vm: its name.
         profiles: the profiles of its vGPUs, in their devices' order.
-        pins: for each of them the address of the only GPU on which it may stand (``pciPassthru<N>.cfg.gpu-pci-id``), or None.
+        pins: for each of them the address of the only GPU on which it may run (``pciPassthru<N>.cfg.gpu-pci-id``), or None.
             Shorter than ``profiles``: the others are not pinned.
         member: whether it belongs to a fleet.
         group: the size of each of its device groups, when all its vGPUs are in groups of one size; else 0.
@@ -137,7 +137,7 @@ class GpuHost:
 
     Attributes:
         name: the host's name.
-        cluster: its cluster's name, None for a stand-alone host.
+        cluster: its cluster's name, None for a standalone host.
         cpus: its logical CPUs: no VM with more virtual ones starts there; None: not known.
         memory_free_gb: memory that may still be reserved, in GiB (a VM with a vGPU reserves all of its memory); None: no limit.
         maintenance: in maintenance mode (or entering it).

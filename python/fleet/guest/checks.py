@@ -35,16 +35,16 @@ def cloud_init(code: int, text: str) -> str:
     return f"cloud-init is still '{status.group(1)}': guest_base_wait is too short, or it hangs (/var/log/cloud-init.log)"
 
 
-def clock(seen: Mapping[str, Any], asked: float, answered: float, limit: float) -> str:
+def clock(seen: Mapping[str, Any], sent: float, answered: float, limit: float) -> str:
     """The guest's clock against the controller's.
 
     Args:
         seen: ``epoch``, the guest's time at some moment between question and answer, and whether it is ``synchronised``.
-        asked: the controller's time when it asked, in seconds since 1970.
+        sent: the controller's time when it sent the question, in seconds since 1970.
         answered: the same when it had the answer.
         limit: seconds that an unsynchronised clock may be off.
     """
-    skew = seen["epoch"] - min(max(seen["epoch"], asked), answered)
+    skew = seen["epoch"] - min(max(seen["epoch"], sent), answered)
     if seen["synchronised"] or abs(skew) <= limit:
         return ""
     return (

@@ -61,5 +61,5 @@ def haproxy_spec() -> dict[str, Any]:
 
 
 def triton_spec() -> dict[str, Any]:
-    """The options of every module that asks a running Triton."""
+    """The options of every module that queries a running Triton."""
     return {"url": {"type": "str", "default": "http://127.0.0.1:8000"}, "unit": {"type": "str"}}

@@ -29,7 +29,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One member's: ``answers``, ``fails``, ``stopped``, ``quarantined`` (asked all the same) or ``draining`` (not asked)."""
+    """One member's: ``answers``, ``fails``, ``stopped``, ``quarantined`` (queried all the same) or ``draining`` (not queried)."""
 
     name: str
     role: str
@@ -56,19 +56,19 @@ def judge(member: Mapping[str, Any], response: Response | None) -> Verdict:
         member: one of the run's own read of vCenter (``fleet_server``).
         response: how asking it ended, ``None`` when nobody did.
     """
-    told = member["vars"]["fleet"]
-    reason = None if response and response.ok else response.reason if response else "The run ended before it was asked."
-    if told["state"] == "quarantined":
+    known = member["vars"]["fleet"]
+    reason = None if response and response.ok else response.reason if response else "The run ended before it was queried."
+    if known["state"] == "quarantined":
         word = QUARANTINED
         now = "it answers now" if response and response.ok else reason
-        reason = f"{told['reason']} ({now})" if told["reason"] else now
-    elif told["state"] == "draining" and response is None:
-        word, reason = DRAINING, "It is on its way out and is not asked."
+        reason = f"{known['reason']} ({now})" if known["reason"] else now
+    elif known["state"] == "draining" and response is None:
+        word, reason = DRAINING, "It is draining and is not queried."
     elif response and response.ok:
         word = ANSWERS
     else:
-        word = STOPPED if told["power"] == _OFF else FAILS
-    return Verdict(member["name"], member["role"], told["state"], word, reason, response.seconds if response else None)
+        word = STOPPED if known["power"] == _OFF else FAILS
+    return Verdict(member["name"], member["role"], known["state"], word, reason, response.seconds if response else None)
 
 
 def judge_all(members: Iterable[Mapping[str, Any]], responses: Mapping[str, Response]) -> list[Verdict]:
@@ -94,9 +94,9 @@ def exit_code(verdicts: Sequence[Verdict], absent: int = 0) -> int:
 def sentence(verdicts: Sequence[Verdict], absent: int = 0) -> str:
     """What is said when not all is well; ``absent`` servers are ``missing``."""
     bad = [one for one in verdicts if one.verdict in (FAILS, STOPPED, QUARANTINED)]
-    told = [f"{one.name} ({one.verdict})" for one in bad]
-    told += [f"servers of the target that are not there ({absent})"] if absent else []
+    failing = [f"{one.name} ({one.verdict})" for one in bad]
+    failing += [f"servers of the target that are not there ({absent})"] if absent else []
     mends = ["clones what is not there"] if absent else []
     mends += ["starts and configures them again"] if bad else []
     retry = "; fleet retry NAME a quarantined one alone" if bad else ""
-    return f"Not well: {', '.join(told)}. site.yml {', '.join(mends)}{retry}."
+    return f"Not well: {', '.join(failing)}. site.yml {', '.join(mends)}{retry}."

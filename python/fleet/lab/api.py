@@ -1,6 +1,6 @@
 """Bring the lab up, take it down, say how it is. What the CLI and the tests call; nothing here prints.
 
-``build/lab`` holds what the lab is: ``lab.json`` (written last: it stands only for a lab that answered), the key pairs, the
+``build/lab`` holds what the lab is: ``lab.json`` (written last: it exists only for a lab that answered), the key pairs, the
 password, the port file that ``inventory/lab/fleet.yml`` names, logs. Containers, volumes and the network carry the label
 ``triton-fleet.lab=<hash of the checkout's path>``, and `down` finds them by that alone, whatever was lost.
 """

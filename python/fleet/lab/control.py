@@ -135,13 +135,13 @@ class Control:
     def hold(self, when: When, *, write: int = 1, method: str = "", target: str = "") -> str:
         """Let the n-th matching write from now wait until `release`, and return the hold's id.
 
-        Before: it has no effect yet, and gets none if its client goes away. After: the work of its task is done and only the
+        Before: it has no effect yet, and has none if its client goes away. After: the work of its task is done and only the
         answer is missing.
         """
         return str(self._send("POST", "/holds", {"write": write, "method": method, "object": target, "when": when})["id"])
 
     def await_hold(self, hold: str, timeout: float = 20.0) -> Hold:
-        """Wait until a call waits in the hold, at most ``timeout`` seconds, and return how it stands."""
+        """Wait until a call waits in the hold, at most ``timeout`` seconds, and return its state."""
         answer = self._send("GET", f"/holds/{hold}?wait={timeout}", timeout=timeout + _TIMEOUT_S)
         return Hold(id=answer["id"], state=answer["state"], call=answer["call"])
 
@@ -209,7 +209,7 @@ class Control:
         self._send("POST", "/vms", vm)
 
     def guest(self, vm: str, *, unlicensed: bool = False, missing_gpus: int = 0, address: str = "") -> None:
-        """Say what a VM's guest tells from now on.
+        """Say what a VM's guest reports from now on.
 
         Args:
             vm: its name.

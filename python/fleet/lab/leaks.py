@@ -26,13 +26,13 @@ _PAGE = 1000  # what vCenter's history gives at once
 
 
 def forms(secret: str) -> list[bytes]:
-    """A secret as it is and in base64, whatever stands before it."""
+    """A secret as it is and in base64, whatever comes before it."""
     plain = secret.encode()
     return [plain, *(base64.b64encode(b"x" * before + plain)[4 if before else 0 : -4] for before in range(3))]
 
 
 def leaks(places: Mapping[str, bytes], secrets: Mapping[str, str]) -> list[str]:
-    """What stands where: ``the stats password in a command line``."""
+    """What was found where: ``the stats password in a command line``."""
     return [
         f"{name} in {place}"
         for place, text in places.items()
@@ -42,7 +42,7 @@ def leaks(places: Mapping[str, bytes], secrets: Mapping[str, str]) -> list[str]:
 
 
 def unread(places: Mapping[str, bytes], words: Sequence[str]) -> list[str]:
-    """The places that hold none of some words that everything there tells: they were not really read."""
+    """The places that hold none of some words that everything there contains: they were not really read."""
     return [place for place, text in places.items() if not any(form in text for word in words for form in forms(word))]
 
 
@@ -85,7 +85,7 @@ class Processes:
 
 
 def _in_guest(process: Path) -> bool:
-    """Whether a process lives in another PID namespace; of one that may not be asked: no."""
+    """Whether a process lives in another PID namespace; of one that may not be read: no."""
     try:
         return (process / "ns" / "pid").readlink() != Path("/proc/self/ns/pid").readlink()
     except PermissionError:
@@ -95,7 +95,7 @@ def _in_guest(process: Path) -> bool:
 def told_by_vcenter(content: Any, below: Any) -> dict[str, bytes]:
     """What anybody who may read vCenter sees of the VMs below a folder: themselves, their tasks and their events.
 
-    History is read by collectors: the objects of recent tasks can be gone before they are asked.
+    History is read by collectors: the objects of recent tasks can be gone before they are read.
 
     Args:
         content: the service content of a session.

@@ -18,7 +18,7 @@ _ATTEMPTS = 16
 
 
 def choose_subnet(key: str, taken: Iterable[ipaddress.IPv4Network]) -> ipaddress.IPv4Network:
-    """The first free /24, searched from a place that the key decides, so that a checkout gets the same one each time.
+    """The first free /24, searched from a place that the key decides, so that a checkout has the same one each time.
 
     Args:
         key: hexadecimal digits, a hash of the checkout.

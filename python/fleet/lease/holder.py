@@ -35,7 +35,7 @@ def user_name() -> str:
 
 
 def this_process(proc: Path = PROC) -> Process | None:
-    """The calling process, or ``None`` where the system does not tell enough to know it again."""
+    """The calling process, or ``None`` where the system does not show enough to recognise it."""
     here = machine(proc)
     stat = _stat(proc, os.getpid())
     return Process(here, os.getpid(), int(stat[_START])) if here and stat else None

@@ -35,7 +35,7 @@ class Waiting:
     """How a run waits for a lease that another holds: seconds, and what is called for each line of the countdown."""
 
     seconds: float = 0.0  # 0 does not wait, inf waits as long as it takes
-    tell: Callable[[str], None] | None = None
+    report: Callable[[str], None] | None = None
     every: float = 5.0  # seconds between two lines of the countdown
 
 
@@ -72,8 +72,8 @@ def acquire(
             left = deadline.left()
             if left <= 0:
                 raise LeaseError(value.refusal(spec.name, held.lease)) from None
-            if wait.tell and quiet >= wait.every:
-                wait.tell(value.waiting(spec.name, held.lease, held.now, left))
+            if wait.report and quiet >= wait.every:
+                wait.report(value.waiting(spec.name, held.lease, held.now, left))
                 quiet = 0.0
             pause = min(POLL, left, max(held.lease.left(held.now), 0.1))
             sleep(pause)

@@ -44,7 +44,7 @@ class Owner:
     host: str
     what: str  # the playbook or command: "scale_out.yml"
     job: str | None = None  # "AWX job 17"
-    process: Process | None = None  # None where the system does not tell
+    process: Process | None = None  # None where the system does not show it
 
     def __str__(self) -> str:
         by = self.job or (f"process {self.process.pid}" if self.process else "unknown process")
@@ -84,9 +84,9 @@ def judge(lease: Lease | None, run: str, now: datetime, alive: Callable[[Process
 
     Args:
         lease: what the record says.
-        run: the id of the run that asks.
+        run: the id of the run that wants it.
         now: vCenter's clock.
-        alive: whether a process lives; ``None`` when that cannot be told from here (another machine).
+        alive: whether a process lives; ``None`` when that cannot be known from here (another machine).
     """
     if lease is None:
         return Verdict.FREE

@@ -2,7 +2,7 @@
 
 A module of Ansible's is a process of its own. When ``ansible-playbook`` alone is killed (the OOM killer, ``kill -9`` of one pid),
 nothing renews the lease any more and the next run takes it at once, while the module would go on writing. So before it
-writes, a module takes the lease's process for its own fate: when that ends, this one ends too, wherever it stands.
+writes, a module ties itself to the lease's process: when that ends, this one ends too, at whatever step it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fleet.lease import holder
 if TYPE_CHECKING:
     from fleet.lease.value import Process
 
-KILLED = 137  # as a shell tells of SIGKILL
+KILLED = 137  # the exit code of a shell for SIGKILL
 _tied: set[Process] = set()
 
 
@@ -25,7 +25,7 @@ def tie(process: Process | None) -> bool | None:
     """End this process when ``process`` ends.
 
     Returns:
-        Whether it lives; ``None`` when that cannot be told from here, and then nothing is tied. Kernels before 5.3 have no
+        Whether it lives; ``None`` when that cannot be known from here, and then nothing is tied. Kernels before 5.3 have no
         ``pidfd_open``: there the process lives on, and stops before its next batch of writes.
     """
     if process is None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fleet.operations.fleet import Controller
     from fleet.operations.observation import Observation
 
-_BLOCK, _FIREWALL = 32, 64  # addresses asked about at once; so many that answer are a firewall's, not guests'
+_BLOCK, _FIREWALL = 32, 64  # addresses probed at once; so many that answer are a firewall's, not guests'
 _TOLD = 4  # of them in a sentence
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
@@ -105,7 +105,7 @@ def holders(controller: Controller, vms: Iterable[Vm]) -> dict[Address, list[Hol
 
 
 def hand_over(controller: Controller, names: Collection[str], report: Report) -> None:
-    """Before members are powered on: look that nobody else has their addresses, and tell those that never ran their network.
+    """Before members are powered on: look that nobody else has their addresses, and give those that never ran their network.
 
     A member whose address somebody else has is a failure in the report, and is to stay off.
     """

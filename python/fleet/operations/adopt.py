@@ -84,7 +84,7 @@ def plan_disown(controller: Controller, names: Sequence[str]) -> AdoptionPlan:
 
 
 def disown(controller: Controller, plan: AdoptionPlan) -> None:
-    """Lower the target, then take the keys away; an adopted VM gets back the instanceUuid that it came with.
+    """Lower the target, then take the keys away; an adopted VM receives back the instanceUuid that it came with.
 
     Raises:
         VSphereError: vCenter refused one.

@@ -1,6 +1,6 @@
 """What a new VM learns at its first boot: cloud-init metadata and user data, handed over as ``guestinfo``.
 
-Source: cloud-init's DataSourceVMware (guestinfo transport). Only public material stands here: guestinfo can be
+Source: cloud-init's DataSourceVMware (guestinfo transport). Only public material is stored here: guestinfo can be
 read by anybody who may read the VM.
 """
 
@@ -44,7 +44,7 @@ def metadata(*, name: str, uuid: str, network: Mapping[str, Any] | None = None) 
         name: its hostname.
         uuid: its identity; another one would make cloud-init take the next boot for a first one.
         network: its network as cloud-init's network configuration, version 2 (``pool.network_config``); without, the guest
-            asks DHCP, or does what its template says.
+            uses DHCP, or does what its template says.
     """
     document: dict[str, Any] = {"instance-id": uuid, "local-hostname": name}
     if network:

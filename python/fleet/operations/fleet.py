@@ -1,6 +1,6 @@
 """One fleet in one vCenter: what there is of it, and the small writes that every change shares.
 
-Between observing and changing stands ``fleet.planning``. ``fleet.operations.scale_out`` and ``fleet.operations.scale_in`` make
+Between observing and changing comes ``fleet.planning``. ``fleet.operations.scale_out`` and ``fleet.operations.scale_in`` make
 the changes of a plan in batches; a failure of one VM is in their report and leaves the others alone.
 """
 
@@ -96,7 +96,7 @@ class Controller:
         return observation_of(self.session, self.spec, read_again(self.session, seen.snapshot, [*own, *born]))
 
     def gpus(self, observed: Observation, *, without: Collection[str] = ()) -> GpuSite:
-        """The GPUs of the vCenter with who stands on them; ``without`` are moids of VMs that reserve nothing.
+        """The GPUs of the vCenter with the VMs on them; ``without`` are moids of VMs that reserve nothing.
 
         What vCenter says of profiles is read for the fleet's own hosts only.
         """

@@ -37,7 +37,7 @@ def clone_under_free_names(
         creations: what the plan wants.
         clone: clones some of them, each given with the name that the plan had for it; outcomes by name.
         wait: waits for clone tasks that are under way: whose they are is seen when they have ended.
-        report: gets what was adopted and what was renamed.
+        report: receives what was adopted and what was renamed.
 
     Returns:
         Each creation under the name that it got in the end, with its outcome.

@@ -29,7 +29,7 @@ class Pending:
 
     Attributes:
         member: the server, on the host where it is to start.
-        planned: whether its place was planned in this run; if not, it starts again where it stands.
+        planned: whether its place was planned in this run; if not, it starts again where it is.
         gpus: its vGPUs with the GPUs for which they are planned.
         certain: whether the plan called its place certain.
         bound: whether the plan chose its host, also where no order matters there: it starts on that one.
@@ -103,7 +103,7 @@ def changed_hosts(before: Standing, after: Standing, batch: Iterable[Pending], q
 
     Args:
         before: who stood on the GPUs before it.
-        after: who stands on them now; a server that vCenter does not list yet changes nothing.
+        after: the VMs on them now; a server that vCenter does not list yet changes nothing.
         batch: the servers that were started.
         queue: those that are still to start.
     """
@@ -126,12 +126,12 @@ def changed_hosts(before: Standing, after: Standing, batch: Iterable[Pending], q
 
 
 def difference(planned: Creation, member: Member) -> str | None:
-    """In words, how a server stands otherwise than the plan said; None where the plan left that to the manager."""
+    """In words, how a server's place differs from the plan; None where the plan left that to the manager."""
     where = sorted(pci_id for _, pci_id in member.gpus if pci_id)
     foreseen = sorted(gpu.pci_id for gpu in planned.gpus if gpu.known or gpu.assigned)
     if member.host == planned.host and (not where or len(foreseen) < len(planned.gpus) or where == foreseen):
         return None
-    return f"{member.name} stands on {member.host} {' '.join(where)}, expected was {' '.join([str(planned.host), *foreseen])}"
+    return f"{member.name} is on {member.host} {' '.join(where)}, expected was {' '.join([str(planned.host), *foreseen])}"
 
 
 def _everybody(gpus: Mapping[str, frozenset[str]]) -> frozenset[str]:

@@ -1,8 +1,8 @@
 """Apply: gives servers other GPUs, one call for each step of ``playbooks/scale_up.yml``; ``fleet.planning.resize`` plans.
 
 A server is changed when the balancers have let go of it: off, moved where its new GPUs are, reconfigured, on again, reached over
-SSH. Its way back into traffic is the playbook's. Until then two keys stand with it, what it is to hold and what it held, so that
-a run that is killed anywhere is finished by the same command, or the server is taken back to what it was.
+SSH. Its way back into traffic is the playbook's. Until then two keys are stored with it, what it is to hold and what it held, so
+that a run that is killed anywhere is finished by the same command, or the server is taken back to what it was.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def change(controller: Controller, name: str, *, beside: Sequence[str] = (), ssh
         how: see :func:`plan`.
 
     Raises:
-        FleetError: a step failed. What the server held before stands with it: ``restore`` brings it back.
+        FleetError: a step failed. What the server held before is stored with it: ``restore`` brings it back.
     """
     seen = controller.observe()
     one = next(one for one in _plan(controller, seen, [name, *beside], how).resizes if one.name == name)
@@ -194,7 +194,7 @@ def _move(controller: Controller, member: Member, host: str | None) -> None:
 
 
 def _on(controller: Controller, member: Member, terms: Terms, report: Report) -> None:
-    """Power on where it stands; where somebody took the place meanwhile, ``power_on`` plans again on what is left."""
+    """Power on where it is; where somebody took the place meanwhile, ``power_on`` plans again on what is left."""
     alone = Plan(controller.spec.name, None, 0, Record(target=0), start=(member,))
     started = power_on.start(controller, alone, [member], terms)
     report.add(started)

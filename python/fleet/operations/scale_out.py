@@ -41,7 +41,7 @@ def find_place(controller: Controller, plan: Plan, seen: Observation) -> find.Pl
         seen: the look that the plan was made from.
 
     Raises:
-        SiteError: ``fleet.yml`` names something that is not there, or a template that cannot hold what is asked.
+        SiteError: ``fleet.yml`` names something that is not there, or a template that cannot hold what is requested.
         NoRoomError: no host may take one of them.
     """
     if not plan.create:

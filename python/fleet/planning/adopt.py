@@ -2,7 +2,7 @@
 
 An adopted VM is confirmed as every other member is: its instanceUuid becomes the one that its keys demand (see
 ``model.member_uuid``), in the same reconfiguration that writes the keys. vSphere allows that while the VM runs. What it had
-before stands in ``fleet.former`` and is given back when it is disowned.
+before is stored in ``fleet.former`` and is given back when it is disowned.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """A VM to take in, with the identity that it gets."""
+    """A VM to take in, with its new identity."""
 
     candidate: Candidate
     name: str

@@ -1,4 +1,4 @@
-"""Seats for the servers of a plan: which host and which GPU each one gets, in which order they start. Pure.
+"""Placement of a plan's servers: the host and the GPU of each one, and the order in which they start. Pure.
 
 ``fleet.gpu`` answers for GPUs; here a fleet's words (spec, members, terms) become its request, and its answer a plan's.
 """
@@ -39,7 +39,7 @@ class Terms:
 
     Attributes:
         partial: take what fits when not all does.
-        allow_possible: also use room that depends on slices which vCenter does not tell.
+        allow_possible: also use room that depends on slices which vCenter does not report.
     """
 
     partial: bool = False
@@ -75,7 +75,7 @@ def place_servers(
             anti_affinity=rules.anti_affinity,
             keep=rules.keep,
             keep_count=rules.keep_count,
-            pinned=rules.pin and not groups_of(devices),  # a group's vGPUs stand where their links are
+            pinned=rules.pin and not groups_of(devices),  # a group's vGPUs are where their links are
         ),
     )
 
@@ -152,7 +152,7 @@ def refusal(spec: FleetSpec, requested: int, plan: PlacementPlan, site: GpuSite)
 
 
 def free_lines(site: GpuSite, profiles: Iterable[str], devices: Sequence[PciDevice] = ()) -> list[str]:
-    """What is free, a line for each card, and each GPU that serves profiles of the kind asked for; those with room first."""
+    """What is free, a line for each card, and each GPU that serves profiles of the requested kind; those with room first."""
     requested, rows = list(profiles), []
     for host in capacity(site, reservations=True).hosts:
         for gpu in host.gpus:

@@ -39,7 +39,7 @@ def requested(
         record: with the requests that are open, and ids of those that are fulfilled.
         target: the target until now.
         add: how many servers.
-        request: who asks and when, and perhaps its ``id``.
+        request: who requests it and when, and perhaps its ``id``.
         more: on top of what is open.
 
     Returns:
@@ -69,7 +69,7 @@ def close(record: Record, ready: int, at: str) -> Record:
 
 
 def cancel(record: Record, at: str) -> Record:
-    """The record without open additions: a later decision overruled them. Their ids are not to be asked for again."""
+    """The record without open additions: a later decision overruled them. Their ids are not to be requested again."""
     return _without(record, [one for one in record.requests if REMOVE not in one], at)
 
 
@@ -87,7 +87,7 @@ class Removing:
 
     Attributes:
         names: the servers that it is about, no others; ``None`` leaves the choice to the request.
-        begun: whether servers whose retirement was begun count; else those that are asked for come on top.
+        begun: whether servers whose retirement was begun count; else those that are requested come on top.
         notes: for people.
     """
 
@@ -101,8 +101,8 @@ def removing(record: Record, request: Mapping[str, Any], *, counted: bool, more:
 
     Args:
         record: with the requests that are open, and ids of those that are fulfilled.
-        request: who asks and when, and perhaps its ``id``.
-        counted: it asks for a number of servers; names and a size are the same request however often they are repeated.
+        request: who requests it and when, and perhaps its ``id``.
+        counted: it requests a number of servers; names and a size are the same request however often they are repeated.
         more: on top of what is open.
 
     Raises:
@@ -184,7 +184,7 @@ def _known(record: Record, own: str | None, *, removal: bool) -> tuple[dict[str,
     for one in (fulfilled, opened):
         if one is not None and (REMOVE in one) != removal:
             was = "removes" if REMOVE in one else "adds"
-            raise UsageError(f"Request {own} {was} servers, and an id stands for one request: give this one another id.")
+            raise UsageError(f"Request {own} {was} servers, and an id belongs to one request: give this one another id.")
     return fulfilled, opened
 
 

@@ -1,6 +1,6 @@
 """Other GPUs for servers that are there: from what a server holds to what it is to hold. Pure.
 
-What a server is to hold, and held before, stands with it (``vgpus``): a run that was killed is finished, or taken back,
+What a server is to hold, and held before, is stored with it (``vgpus``): a run that was killed is finished, or taken back,
 by the next.
 """
 
@@ -39,7 +39,7 @@ class Resize:
         member: the server as it is.
         was: what it held before the change began: what it goes back to.
         wanted: the profiles that it is to hold, as the hosts spell them.
-        place: host and GPUs that it gets; None where it holds what it is to hold.
+        place: host and GPUs that it is placed on; None where it holds what it is to hold.
     """
 
     member: Member
@@ -137,7 +137,7 @@ def plan_resize(
     Args:
         spec: what git wants.
         state: what is there.
-        site: the GPUs of the vCenter with who stands on them.
+        site: the GPUs of the vCenter with the VMs on them.
         names: the servers.
         gpus: how many vGPUs each is to hold; None: as many as are kept with it, to finish what was begun.
         profile: their profile; None: the one that the server holds.
@@ -206,7 +206,7 @@ def _wanted(spec: FleetSpec, own: GpuSite, member: Member, gpus: int | None, pro
 
 
 def _require_limit(one: Resize, own: GpuSite) -> None:
-    """Refuse more vGPUs than vCenter lets one VM hold; what it does not tell is not assumed.
+    """Refuse more vGPUs than vCenter lets one VM hold; what it does not report is not assumed.
 
     Raises:
         NoRoomError: more are wanted, or nobody knows.
@@ -218,8 +218,8 @@ def _require_limit(one: Resize, own: GpuSite) -> None:
     limits += [by_profile[stem] for stem in map(stem_of, one.wanted) if stem in by_profile]
     if not limits and count > 1:
         raise NoRoomError(
-            "vCenter does not tell how many vGPUs one VM may hold (EnvironmentBrowser.QueryConfigOptionEx), so "
-            f"{one.name} gets no second one: let the account read the cluster's environment browser."
+            "vCenter does not report how many vGPUs one VM may hold (EnvironmentBrowser.QueryConfigOptionEx), so "
+            f"{one.name} receives no second one: let the account read the cluster's environment browser."
         )
     if limits and count > min(limits):
         raise NoRoomError(

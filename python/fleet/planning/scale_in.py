@@ -51,7 +51,7 @@ def plan_drain(
 ) -> Plan:
     """Choose servers to retire and lower the target by them; never adds anything.
 
-    The names stand in the record, as a request, from before anything is done to the first of them until the last is gone. So
+    The names are in the record, as a request, from before anything is done to the first of them until the last is gone. So
     the same request once more, after a kill, finishes those that were chosen then, and takes nobody in their place.
 
     Args:
@@ -59,7 +59,7 @@ def plan_drain(
         record: what the fleet's record says.
         state: what is there.
         choice: who is to go.
-        request: who asks and when, and perhaps the request's ``id``.
+        request: who requests it and when, and perhaps the request's ``id``.
         more: a number of servers on top of those that open requests name.
         max_remove: the largest number of servers that one run may remove.
 
@@ -113,7 +113,7 @@ def plan_remove(
         record: what the fleet's record says.
         state: what is there.
         names: the servers.
-        drained: the plan by which they were drained (``Plan.as_dict``); this one tells of it, too.
+        drained: the plan by which they were drained (``Plan.as_dict``); this one shows it, too.
         check: nothing of that plan was done.
 
     Raises:
@@ -152,7 +152,7 @@ def plan_destroy(spec: FleetSpec, record: Record | None, state: FleetState) -> P
 def _ranked(record: Record, servers: list[Member], choice: Choice, *, begun: bool) -> list[Member]:
     """So many servers, those first whose retirement was begun; with ``begun`` they count, else the others come on top.
 
-    Begun is what a request names, what is ``draining``, and (records of versions without such requests) as many as stand
+    Begun is what a request names, what is ``draining``, and (records of versions without such requests) as many as are
     above the target.
     """
     named = requests.leaving(record)

@@ -41,7 +41,7 @@ def plan_present(
         state: what is there.
         size: a new absolute target.
         add: servers on top of the target; while an earlier ``add`` is unfinished, that one is finished instead.
-        request: who asks and when, kept in the record with the ``add`` until it is fulfilled.
+        request: who requests it and when, kept in the record with the ``add`` until it is fulfilled.
         more: put an ``add`` on top of requests that are open.
         gpus: the GPUs of the vCenter, for servers that have some; without it vCenter chooses their hosts.
         terms: how the run takes GPUs; ``partial`` lowers the target to what fits.
@@ -109,7 +109,7 @@ def _target(
         name = "fleet_size" if size is not None else "fleet_add"
         mend = "ask for less, or raise size.max" if target > spec.size.max else "ask for more, or lower size.min"
         raise UsageError(
-            f"{name} asks fleet {spec.name} for {target} servers, and its size in fleet.yml goes from "
+            f"{name} sets {target} servers for fleet {spec.name}, and its size in fleet.yml goes from "
             f"{spec.size.min} to {spec.size.max}: {mend} there."
         )
     if target < present:

@@ -23,7 +23,7 @@ def turn(*, needed: bool, earlier: Iterable[str], silent: Collection[str]) -> Tu
     Args:
         needed: whether anything is to be done to this server.
         earlier: the states that servers before it came to in this run (``ready``, ``quarantined``).
-        silent: the balancers that were asked and did not answer.
+        silent: the balancers that did not answer.
     """
     if not needed:
         return Turn(go=False, why="nothing is to be done to it")

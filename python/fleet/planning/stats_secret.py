@@ -1,4 +1,4 @@
-"""Which secret the statistics page of a fleet's balancers gets: one that any of them has, else a new one. Pure but for chance."""
+"""The secret of the statistics page of a fleet's balancers: one that any of them has, else a new one. Pure but for chance."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The secret; empty when balancers in ``unasked`` have one and could not be asked."""
+    """The secret; empty when balancers in ``unreached`` have one and could not be reached."""
 
     password: str = field(repr=False)
-    unasked: tuple[str, ...] = ()
+    unreached: tuple[str, ...] = ()
 
 
 def new_secret() -> str:
@@ -56,12 +56,12 @@ def choose(
         elsewhere: the fleet's balancers outside the play, by name.
         make: makes a new one.
     """
-    unasked = tuple(
+    unreached = tuple(
         sorted(n for n, one in elsewhere.items() if one.serves and one.content is None and "not found" not in one.problem)
     )
     read = map(password_in, [*stored, *(one.content or "" for one in elsewhere.values())])
     kept = given or next(filter(None, [*known, *read]), "")
-    return Choice(kept or ("" if unasked else make()), unasked)
+    return Choice(kept or ("" if unreached else make()), unreached)
 
 
 def password_in(content: str) -> str:

@@ -75,7 +75,7 @@ def problems(template: Template, shape: Shape, network: str | None) -> list[str]
 
 
 def uncounted(template: Template, shape: Shape) -> str | None:
-    """What is said of devices that clones get from their template without being asked for: a plan counts no room for them."""
+    """What is said of devices that clones receive from their template without a request: a plan counts no room for them."""
     if shape.devices is not None or not template.brought:
         return None
     return (

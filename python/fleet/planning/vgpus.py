@@ -1,7 +1,7 @@
 """Which vGPUs a server holds, is to hold, and held before it was changed. Pure.
 
-``fleet.yml`` says what new servers get. Where one is to hold something else, that stands with it (``fleet.gpus``), as long as it
-lives; while it is changed, also what it held before, and where (``fleet.gpus_was``).
+``fleet.yml`` says what new servers receive. Where one is to hold something else, that is stored with it (``fleet.gpus``), as long
+as it lives; while it is changed, also what it held before, and where (``fleet.gpus_was``).
 """
 
 from __future__ import annotations

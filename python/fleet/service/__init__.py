@@ -1,3 +1,3 @@
-"""One function for each thing that a plugin or command asks: it opens the session and returns plain JSON values."""
+"""One function for each request of a plugin or command: it opens the session and returns plain JSON values."""
 
 from __future__ import annotations

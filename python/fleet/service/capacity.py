@@ -43,7 +43,7 @@ SHOWN = 5  # names in a sentence
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of ``fleet gpu fit``. What is left out is the fleet's own, or without a fleet nothing that limits.
+    """The request of ``fleet gpu fit``. What is left out is the fleet's own, or without a fleet nothing that limits.
 
     Attributes:
         count: how many servers, beside those that are there.
@@ -77,7 +77,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The answer: the plan, of servers with which profiles and whole cards, the part of the site that was asked, and a note."""
+    """The answer: the plan, of servers with which profiles and whole cards, the requested part of the site, and a note."""
 
     plan: PlacementPlan
     profiles: tuple[str, ...]
@@ -197,13 +197,13 @@ def within(site: GpuSite, clusters: tuple[str, ...]) -> GpuSite:
     """The part of a site in some clusters; without a name all of it.
 
     Raises:
-        UsageError: no GPU stands in a cluster of such a name.
+        UsageError: no cluster of such a name has a GPU.
     """
     known = {host.cluster for host in site.hosts}
     for name in clusters:
         if name not in known:
             shown = ", ".join(sorted(cluster for cluster in known if cluster)) or "none"
-            raise UsageError(f"No GPU stands in a cluster called {name!r}; clusters with GPUs are: {shown}.")
+            raise UsageError(f"No cluster called {name!r} has GPUs; clusters with GPUs are: {shown}.")
     return replace(site, hosts=tuple(host for host in site.hosts if not clusters or host.cluster in clusters))
 
 
@@ -216,7 +216,7 @@ def on(site: GpuSite, names: tuple[str, ...]) -> GpuSite:
     known = {host.name for host in site.hosts}
     for name in names:
         if name not in known:
-            raise UsageError(f"No host among those asked for is called {name!r}: `fleet gpu` lists them.")
+            raise UsageError(f"No host among those requested is called {name!r}: `fleet gpu` lists them.")
     return only(site, names) if names else site
 
 

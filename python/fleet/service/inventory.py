@@ -1,4 +1,4 @@
-"""What the inventory plugin asks: the hosts of every fleet of a site, from one read of its vCenter."""
+"""What the inventory plugin reads: the hosts of every fleet of a site, from one read of its vCenter."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def acquire(
         who: the run's owner.
         wait: how to wait for another holder.
         create: make the fleet's record where it has none; else a fleet that has nothing is left without a lease.
-        request: what a scale-out is asked for (``service.present``): a new fleet that this refuses gets no record.
+        request: what a scale-out requests (``service.present``): a new fleet that this refuses gets no record.
 
     Returns:
         The lease as plain JSON values; ``None`` when the fleet has neither record nor members and none is to be made.
@@ -113,7 +113,7 @@ def end(site_file: str, fleet: str | None, run: str | None = None) -> bool:
     Args:
         site_file: the site's ``fleet.yml``.
         fleet: the fleet's name.
-        run: the id of the run whose lease it has to be; ``None`` ends it whoever holds it, also one that cannot be understood.
+        run: the id of the run whose lease it has to be; ``None`` ends the lease of any run, also one that cannot be understood.
 
     Raises:
         LeaseError: another run has taken it meanwhile.
@@ -139,7 +139,7 @@ def end(site_file: str, fleet: str | None, run: str | None = None) -> bool:
 
 
 def record_text(site_file: str, fleet: str | None) -> str | None:
-    """A fleet's record as it stands in vCenter, understood or not; ``None`` when there is none."""
+    """A fleet's record as it is in vCenter, understood or not; ``None`` when there is none."""
     site = load_site(site_file)
     spec = site.fleet(fleet)
     with connect(site.endpoint()) as session:
@@ -168,7 +168,7 @@ def check(site_file: str, fleet: str | None) -> list[str]:
             if read_some_vms(session, [own])[0].folder != folder:
                 wrong.append(f"{name} ({own}) does not lie in the fleet's folder {spec.folder}: move it back.")
         wrong += [
-            f"{vm.name} ({vm.moid}) is a copy of the record of fleet {spec.name} and counts for nothing: remove it by hand."
+            f"{vm.name} ({vm.moid}) is a copy of the record of fleet {spec.name} and counts for nothing: remove it in vCenter."
             for vm in read_vms(session)
             if vm.fleet == spec.name and vm.keys.get("role") == RECORD and vm.moid != own
         ]

@@ -69,7 +69,7 @@ def _fleet_status(observed: Observation, spec: FleetSpec) -> dict[str, Any]:
 
 
 def site_gpus(site: Site) -> GpuSite:
-    """The GPUs of a site's vCenter with who stands on them."""
+    """The GPUs of a site's vCenter with the VMs on them."""
     with connect(site.endpoint()) as session:
         vms, hosts = read_vms_and_hosts(session)
         return read_gpus(session, hosts, vms, cards=True)

@@ -3,7 +3,7 @@
 The file is plain YAML without secrets; paths in it are relative to the file itself. What the file says wins;
 ``VMWARE_HOST``, ``VMWARE_PORT``, ``VMWARE_USER`` and ``VMWARE_PASSWORD`` (AWX's vCenter credential injects them)
 fill what it leaves open. ``VMWARE_VALIDATE_CERTS`` can only tighten: AWX sets it to False by default, and that
-must not switch off the verification that a site asks for.
+must not switch off the verification that a site requires.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Site:
         return self.fleets[name]
 
     def endpoint(self, environ: Mapping[str, str] | None = None) -> Endpoint:
-        """Where vCenter is and who asks, from the file and then the environment.
+        """Where vCenter is and as whom it is read, from the file and then the environment.
 
         Raises:
             SiteError: nothing says where vCenter is, or a file that should say so cannot be read.

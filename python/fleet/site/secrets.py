@@ -47,7 +47,7 @@ def _open_vault(path: Path) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise SiteError(f"{path} is encrypted and ansible-vault could not be asked to open it: {error}.") from error
+        raise SiteError(f"{path} is encrypted and ansible-vault could not open it: {error}.") from error
     if done.returncode:
         output = " ".join(done.stderr.split())[-300:].removeprefix("[ERROR]: ")
         raise SiteError(

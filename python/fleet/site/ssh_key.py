@@ -73,7 +73,7 @@ def public_keys(site: str, given: str | None, *, make: bool) -> tuple[list[str],
         make: make the site's own key where there is none; else (check mode) nothing is written.
 
     Returns:
-        The keys, the private key by which the guests are reached if it is the site's own, and what there is to tell.
+        The keys, the private key by which the guests are reached if it is the site's own, and what there is to report.
 
     Raises:
         SiteError: no public key can be had.

@@ -1,7 +1,7 @@
 """SSH host keys at first contact: read once from the new guest, recorded with its VM, checked ever after.
 
-Guests that are reached directly are asked by ``ssh-keyscan``, all at once. It knows no jump host: where the site has ssh
-options of its own (``ansible_ssh_common_args``), ``ssh`` itself is asked with them, so that first contact goes the way of every
+Guests that are reached directly are scanned by ``ssh-keyscan``, all at once. It knows no jump host: where the site has ssh
+options of its own (``ansible_ssh_common_args``), ``ssh`` itself scans with them, so that first contact goes the way of every
 later connection; it stops where it would log in.
 """
 
@@ -52,18 +52,20 @@ def scan_host_keys(
     missing = set(addresses)
     options = _words(ssh_args)
     found: dict[str, str] = {}
-    told: dict[str, str] = {}
+    failed: dict[str, str] = {}
     deadline = clock() + timeout
     pause = 0.2
     while missing:
         limit = max(1.0, min(5.0, deadline - clock()))
-        found |= _through(missing, options, told, limit=max(limit, 3.0)) if options else _scan(missing, limit=limit)
+        keys, reasons = _through(missing, options, limit=max(limit, 3.0)) if options else (_scan(missing, limit=limit), {})
+        found |= keys
+        failed |= reasons
         missing -= found.keys()
         if not missing or clock() >= deadline:
             break
         sleep(pause)
         pause = min(pause * 1.5, 2.0)
-    return found, {address: text for address, text in told.items() if address in missing}
+    return found, {address: text for address, text in failed.items() if address in missing}
 
 
 def _words(ssh_args: str) -> list[str]:
@@ -84,19 +86,20 @@ def _scan(addresses: Iterable[str], *, limit: float) -> dict[str, str]:
     return keys
 
 
-def _through(addresses: Iterable[str], options: Sequence[str], told: dict[str, str], *, limit: float) -> dict[str, str]:
+def _through(addresses: Iterable[str], options: Sequence[str], *, limit: float) -> tuple[dict[str, str], dict[str, str]]:
+    """Host keys by address, and for the addresses without one what ssh said."""
     listed = sorted(addresses)
     with ThreadPoolExecutor(min(_AT_ONCE, len(listed))) as pool:
         answers = list(pool.map(lambda address: _ask(address, options, limit=limit), listed))
-    told |= {address: why for address, (_, why) in zip(listed, answers, strict=True)}
-    return {address: key for address, (key, _) in zip(listed, answers, strict=True) if key}
+    keys = {address: key for address, (key, _) in zip(listed, answers, strict=True) if key}
+    return keys, {address: why for address, (key, why) in zip(listed, answers, strict=True) if not key}
 
 
 def _ask(address: str, options: Sequence[str], *, limit: float) -> tuple[str, str]:
     """The host key that ssh meets at an address, and what it said; no login is tried there."""
     with tempfile.TemporaryDirectory(prefix="fleet-ssh-") as folder:
         known = Path(folder) / "known_hosts"
-        ours = {  # the first value counts for ssh: these stand before the site's own
+        ours = {  # the first value counts for ssh: these come before the site's own
             "BatchMode": "yes",
             "StrictHostKeyChecking": "accept-new",
             "UserKnownHostsFile": str(known),

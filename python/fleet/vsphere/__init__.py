@@ -5,7 +5,7 @@
 - ``session``: one login; a lost session logs in again
 - ``collect``: bulk reads of properties, by pages
 - ``read``: VMs, hosts and devices as values of ``fleet.domain.state``
-- ``inventory``: names and parents of what VMs stand on
+- ``inventory``: names and parents of what VMs run on
 - ``find``: what ``fleet.yml`` names: folder, template, pool, host, datastore, network
 - ``updates``: one WaitForUpdatesEx loop for many objects
 - ``tasks``: many tasks, bounded, on that loop

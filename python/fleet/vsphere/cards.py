@@ -129,7 +129,7 @@ def _hand_out(
 
 
 def _requested(backing: Any, card: WholeCard | None) -> DynamicDevice | FixedDevice:
-    """What a device asks for; one whose address is written otherwise than the host's cards, or theirs no more, by its kind."""
+    """What a device requests; one whose address is written otherwise than the host's cards, or theirs no more, by its kind."""
     if isinstance(backing, _Pci.DynamicBackingInfo):
         allowed = (backing.allowedDevice or [None])[0]
         return DynamicDevice(

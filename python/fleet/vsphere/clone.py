@@ -1,4 +1,4 @@
-"""Clones many VMs at once. What makes a VM a member stands in the CloneSpec itself: it exists as one, or not at all."""
+"""Clones many VMs at once. What makes a VM a member is in the CloneSpec itself: it exists as one, or not at all."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CloneRequest:
         memory_gb: GiB; with PCI devices all of it is reserved.
         gpu_profiles: the vGPUs it is to hold, those that the template brings included.
         devices: the other PCI devices it is to hold; ``None`` leaves those of the template alone.
-        pins: for each of its vGPUs the address of the physical GPU on which it must stand.
+        pins: for each of its vGPUs the address of the physical GPU on which it must run.
         guestinfo: ``guestinfo.*`` keys for the first boot.
         customization: for templates that are customized by vSphere instead.
         options: further extraConfig keys; they win over the 64-bit MMIO settings that GPUs bring.
@@ -216,8 +216,8 @@ def clones_since(session: Session, sources: Iterable[str], since: datetime) -> t
         since: a moment by vCenter's clock.
 
     Returns:
-        Those that have not ended, by moid, for ``wait_tasks``, and whether any ended after ``since``. vCenter does not tell what
-        a running clone will be called.
+        Those that have not ended, by moid, for ``wait_tasks``, and whether any ended after ``since``. vCenter does not report
+        what a running clone will be called.
     """
     return recent(session, ("VirtualMachine.clone", "Folder.createVm"), set(sources), since)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Customization:
-    """What a new guest is to be called, and its addresses; without a pool it asks DHCP."""
+    """What a new guest is to be called, and its addresses; without a pool it uses DHCP."""
 
     host_name: str
     domain: str
@@ -24,7 +24,7 @@ class Customization:
 
 
 def linux_prep(wanted: Customization, cards: int) -> Any:
-    """The CustomizationSpec of a guest with ``cards`` network cards; the first one gets the addresses, the others ask DHCP. Pure.
+    """The CustomizationSpec of a guest with ``cards`` network cards; the first has the addresses, the others use DHCP. Pure.
 
     vCenter wants one mapping for each card (fault NicSettingMismatch).
     """

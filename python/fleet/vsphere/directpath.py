@@ -1,7 +1,7 @@
 """VSphere 9's own word on vGPU capacity: ``DirectPathProfileManager.QueryDirectPathProfileCapacity``.
 
-It is the one place where vCenter lets slices be felt: how many more of a profile a host takes as its GPUs now stand. It
-takes a call for each host, so only hosts are asked on which somebody stands on a MIG GPU; elsewhere it would say nothing new.
+It is the one place where vCenter shows anything of slices: how many more of a profile a host takes as its GPUs are now. It
+takes a call for each host, so only hosts are asked with a VM on a MIG GPU; elsewhere it would say nothing new.
 """
 
 from __future__ import annotations

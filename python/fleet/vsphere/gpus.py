@@ -1,6 +1,6 @@
-"""Reads what placement works with (``fleet.gpu.site``): hosts with GPUs, who stands on them, what vCenter says of profiles.
+"""Reads what placement works with (``fleet.gpu.site``): hosts with GPUs, the VMs on them, what vCenter says of profiles.
 
-Bulk reads only: their number does not grow with hosts and VMs. vCenter is asked about vGPU profiles once for each kind
+Bulk reads only: their number does not grow with hosts and VMs. vGPU profiles are read once for each kind
 of host (a cluster's hosts that offer the same profiles), never for each host or VM; vSphere 9's capacity alone takes a call for
 each host with an occupied MIG GPU (``directpath``).
 """
@@ -77,7 +77,7 @@ def read_gpus(
         vms: what ``read.read_vms`` gave a moment ago.
         without: moids of powered-off members that are no reservations, because a place is sought for them.
         cards: read also what hosts pass through whole, and who has that.
-        ask: moids of the hosts about whose profiles vCenter is asked, a few calls for each kind of host; ``None``: all.
+        ask: moids of the hosts whose profiles are read, a few calls for each kind of host; ``None``: all.
     """
     known = {vm.moid: vm for vm in vms}
     off = {vm.moid for vm in known.values() if _rests(vm) and vm.moid not in without}
@@ -115,9 +115,9 @@ def read_gpus(
 
 
 def read_standing(session: Session, hosts: Sequence[str]) -> dict[str, dict[str, frozenset[str]]]:
-    """Which VMs stand on the GPUs of some hosts now, all as moids: by host and the GPU's address. One call."""
+    """Which VMs use the GPUs of some hosts now, all as moids: by host and the GPU's address. One call."""
     objects = [session.object(vim.HostSystem, host) for host in hosts]
-    found = read_some(session, objects, (_GRAPHICS,), kind=vim.HostSystem, tried="read who stands on the GPUs of hosts")
+    found = read_some(session, objects, (_GRAPHICS,), kind=vim.HostSystem, tried="read which VMs use the GPUs of hosts")
     return {
         str(moid(item)): {str(gpu.pciId): frozenset(str(moid(vm)) for vm in gpu.vm or ()) for gpu in values.get(_GRAPHICS) or ()}
         for item, values in found
@@ -183,7 +183,7 @@ def _reservations(session: Session, known: Mapping[str, Vm], resting: Collection
 
 @dataclass(frozen=True, slots=True)
 class _Around:
-    """What hosts stand in: names of their datastores, and the environment browser of what they belong to, by moid."""
+    """What hosts belong to: names of their datastores, and the environment browser of what they belong to, by moid."""
 
     datastores: Mapping[str, frozenset[str]]
     browsers: Mapping[str, Any]

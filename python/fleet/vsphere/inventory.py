@@ -1,4 +1,4 @@
-"""What VMs stand on in a datacenter: one bulk read of names, parents and a few leaves."""
+"""What VMs run on in a datacenter: one bulk read of names, parents and a few leaves."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Inventory:
         return "/" + "/".join(reversed(names))
 
     def drs(self, compute: Entry) -> bool:
-        """Whether DRS places VMs in a cluster; a host that stands alone needs no choice."""
+        """Whether DRS places VMs in a cluster; a standalone host needs no choice."""
         if not isinstance(compute.item, vim.ClusterComputeResource):
             return True
         if compute.moid not in self._drs:

@@ -46,7 +46,7 @@ VM_PATHS = (
     "guest.net",
     *_KEYS,
 )
-#: What tells whose member a VM is, which addresses of a pool were allotted to it, and when.
+#: What says whose member a VM is, which addresses of a pool were allotted to it, and when.
 _OWNER = (*map(key_path, ("name", "role", "address")), "config.createDate")
 _DEVICES = "config.hardware.device"
 _HOST_PATHS = (
@@ -69,7 +69,7 @@ def read_vms(session: Session, *, everything: bool = False, page: int = PAGE) ->
 
     Of VMs that carry no ``fleet.name`` only name, power, connection, template, instance uuid, host and folder are read, unless
     ``everything`` is requested: in a vCenter of ten thousand VMs the rest would be most of the answer. Of members the keys that
-    tell whose they are come in addition; ``read_members`` reads the rest.
+    say whose they are come in addition; ``read_members`` reads the rest.
 
     Round trips: two for the view, and one for every ``page`` VMs.
     """
@@ -78,7 +78,7 @@ def read_vms(session: Session, *, everything: bool = False, page: int = PAGE) ->
 
 
 def read_some_vms(session: Session, moids: Iterable[str]) -> list[Vm]:
-    """The VMs asked for, with everything that ``Vm`` can say; those that are gone are left out."""
+    """The requested VMs, with everything that ``Vm`` can say; those that are gone are left out."""
     objects = [session.object(vim.VirtualMachine, one) for one in moids]
     return [to_vm(item, values) for item, values in read_some(session, objects, VM_PATHS, tried="read VMs")]
 
@@ -125,7 +125,7 @@ def _hosts(found: Sequence[tuple[Any, Properties]]) -> list[Host]:
 
 
 def read_devices(session: Session, moids: Sequence[str]) -> dict[str, Devices]:
-    """Network cards and vGPU profiles of the VMs asked for, by moid. Two round trips."""
+    """Network cards and vGPU profiles of the requested VMs, by moid. Two round trips."""
     objects = [session.object(vim.VirtualMachine, one) for one in moids]
     found = read_some(session, objects, (_DEVICES,), tried="read the devices of VMs")
     devices = {str(moid(item)): values.get(_DEVICES) or () for item, values in found}
@@ -189,7 +189,7 @@ def _network_name(backing: Any, networks: Mapping[str, str]) -> str:
 
 
 def _network_names(session: Session, devices: Iterable[Any], known: Mapping[str, str]) -> dict[str, str]:
-    """Names of the networks and portgroups behind network cards, by moid; what is ``known`` is not asked for."""
+    """Names of the networks and portgroups behind network cards, by moid; what is ``known`` is not read."""
     cards = [device for device in devices if isinstance(device, vim.vm.device.VirtualEthernetCard)]
     wanted = {moid(item): item for card in cards if (item := _network_of(session, card)) is not None}
     new = [item for one, item in wanted.items() if one not in known]

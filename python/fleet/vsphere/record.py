@@ -120,7 +120,7 @@ def update_record(
     Args:
         session: the session.
         vm: the record's VM, or its moid.
-        change: from the record as it is to the record as it should be; asked anew for every attempt. It may raise to
+        change: from the record as it is to the record as it should be; called anew for every attempt. It may raise to
             refuse. When it changes nothing, nothing is written.
         attempts: swaps that may be lost in a row.
         sleep: waits some seconds; a random pause lets racing writers come apart.

@@ -39,7 +39,7 @@ def set_vgpus(
         moid: the VM.
         profiles: one name for each vGPU, as its host spells them.
         timeout: seconds.
-        pins: for each of them the address of the physical GPU on which it must stand, where the site pins them.
+        pins: for each of them the address of the physical GPU on which it must run, where the site pins them.
         on_progress: called at each change.
 
     Returns:

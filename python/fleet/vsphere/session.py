@@ -84,7 +84,7 @@ class Session:
         return found
 
     def object(self, kind: Any, moid: str) -> Any:
-        """The managed object of a type (``vim.VirtualMachine``) and a moid; nothing is asked of vCenter."""
+        """The managed object of a type (``vim.VirtualMachine``) and a moid; nothing is read from vCenter."""
         return kind(moid, self.stub)
 
     def read(self, call: Callable[[], T], tried: str = "read vCenter") -> T:

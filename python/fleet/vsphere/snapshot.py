@@ -1,7 +1,7 @@
 """One bulk read of a vCenter that serves every fleet of a site, and the later looks of a run at its own members.
 
 The whole is read once: every VM (leaf properties), every host, the network cards and vGPUs of the members of the fleets that
-are asked about. What a run changes afterwards are its own members; ``read_again`` reads those, and where they stand on GPUs.
+are read. What a run changes afterwards are its own members; ``read_again`` reads those, and the GPUs that they use.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Snapshot:
     Attributes:
         vms: every VM; of those that carry no ``fleet.*`` keys only what ``read.read_vms`` says.
         hosts: every host.
-        devices: network cards and vGPUs of the members of the fleets that were asked about, by moid.
+        devices: network cards and vGPUs of the members of the requested fleets, by moid.
         networks: names of the networks behind those cards, by moid.
         now: vCenter's clock when the read began.
     """
@@ -42,7 +42,7 @@ class Snapshot:
 def read_snapshot(session: Session, fleets: Collection[str]) -> Snapshot:
     """Read all VMs and hosts, and the members of some fleets with their devices.
 
-    Round trips: six and one for every thousand objects, however many fleets are asked about.
+    Round trips: six and one for every thousand objects, however many fleets are requested.
     """
     now = session.now()
     found, hosts = read_vms_and_hosts(session)

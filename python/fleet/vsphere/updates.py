@@ -1,4 +1,4 @@
-"""One ``WaitForUpdatesEx`` loop for many objects: vCenter tells what changed, nothing is unread per object."""
+"""One ``WaitForUpdatesEx`` loop for many objects: vCenter reports what changed, nothing is read per object."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Updates:
 
     It has a property collector of its own in vCenter, which is destroyed with all its filters at the end of the
     ``with`` block. A lost session or connection is mended: everything is watched anew, and because the first answer
-    then tells all values again, no change is missed.
+    then reports all values again, no change is missed.
 
     Attributes:
         values: what is known of each object that is watched, by moid.
@@ -71,7 +71,7 @@ class Updates:
 
         Raises:
             ConnectError: vCenter could not be reached several times in a row.
-            VSphereError: vCenter refused to tell.
+            VSphereError: vCenter refused.
         """
         limit = min(LONGEST_WAIT, self._session.timeout / 2)
         # vCenter counts whole seconds; without patience of its own it would answer at once, again and again
@@ -162,7 +162,7 @@ class Updates:
                         self.values[key].pop(entry.name, None)
                     else:
                         self.values[key][entry.name] = entry.val
-        # vCenter may tell of a part of a property ("guest.net[…].ipAddress"): then the whole is read, in bulk
+        # vCenter may report a part of a property ("guest.net[…].ipAddress"): then the whole is read, in bulk
         for item, values in read_some(self._session, partial.values(), self._paths, kind=self._kind) if partial else ():
             self.values[str(moid(item))].update(values)
         self._unread -= changed

@@ -49,7 +49,7 @@ def wait_vms(
     Args:
         session: the session.
         moids: the VMs.
-        predicate: asked at first and after each change; it sees name, power, connection, host and guest networks.
+        predicate: called at first and after each change; it sees name, power, connection, host and guest networks.
         timeout: seconds for all of them together.
         what: what is waited for, for messages: ``an address on triton-net``.
         clock: seconds that only go forward.

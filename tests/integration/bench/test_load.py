@@ -69,23 +69,23 @@ def test_a_load_in_the_background_reaches_its_number_and_stops(echo):
     assert "runs already" in again.stderr
     stopped = harness("stop", "--at-least", "400", "--failed", "0")
     assert stopped.returncode == 0, stopped.stderr
-    told = record()
-    assert json.loads(stopped.stdout) == told
-    assert told["requests"] == echo.count >= 400
-    assert (told["failed"], told["by_status"], told["unplanned"]) == (0, {"OK": told["requests"]}, False)
-    assert set(told["per_server"]) == {"demo-001", "demo-002"}
-    assert sum(told["per_server"].values()) == told["requests"]
-    assert 0 < told["p50_ms"] <= told["p99_ms"]
+    result = record()
+    assert json.loads(stopped.stdout) == result
+    assert result["requests"] == echo.count >= 400
+    assert (result["failed"], result["by_status"], result["unplanned"]) == (0, {"OK": result["requests"]}, False)
+    assert set(result["per_server"]) == {"demo-001", "demo-002"}
+    assert sum(result["per_server"].values()) == result["requests"]
+    assert 0 < result["p50_ms"] <= result["p99_ms"]
 
 
 def test_refusals_and_wrong_answers_fail_and_are_shown(echo):
     echo.refuse, echo.distort = 10, 25
     done = harness("run", "--target", echo.target, "--requests", "100", "--rate", "0", "--failed", "0", "--unplanned")
-    told = record()
+    result = record()
     assert done.returncode == 1
-    assert told["by_status"] == {"OK": 88, "UNAVAILABLE": 10, "WRONG_ANSWER": 2}
-    assert (told["failed"], told["unplanned"]) == (12, True)
-    assert {error["text"] for error in told["errors"]} == {"no server is available", ""}
+    assert result["by_status"] == {"OK": 88, "UNAVAILABLE": 10, "WRONG_ANSWER": 2}
+    assert (result["failed"], result["unplanned"]) == (12, True)
+    assert {error["text"] for error in result["errors"]} == {"no server is available", ""}
     assert "12 requests failed" in done.stderr
 
 

@@ -245,7 +245,7 @@ def main(folder: str, scenario: str, share: str = "0", shares: str = "1") -> Non
         writes, end = bench.undisturbed()
         bench.writes = len(writes)
         points = points_of(writes)[int(share) :: int(shares)]
-        told: dict[str, str] = {}
+        result: dict[str, str] = {}
         for number, point in enumerate(points):
             try:
                 wrong = bench.killed(f"k{number:02d}", point, end)
@@ -253,9 +253,9 @@ def main(folder: str, scenario: str, share: str = "0", shares: str = "1") -> Non
                 wrong = f"{type(error).__name__}: {error}"
                 traceback.print_exc()
             if wrong:
-                told[str(point)] = wrong
+                result[str(point)] = wrong
     seconds = round(time.monotonic() - begun, 1)
-    print(json.dumps({"writes": [call.method for call in writes], "points": len(points), "wrong": told, "seconds": seconds}))  # noqa: T201
+    print(json.dumps({"writes": [call.method for call in writes], "points": len(points), "wrong": result, "seconds": seconds}))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def keys(vm: Any) -> dict[str, str]:
 
 
 def network(vm: Any) -> dict[str, Any]:
-    """What the guest was told, decoded as cloud-init's VMware data source does."""
+    """What the guest was outcome, decoded as cloud-init's VMware data source does."""
     metadata = json.loads(base64.b64decode(keys(vm)["guestinfo.metadata"]))
     assert metadata["network.encoding"] == "base64"
     return json.loads(base64.b64decode(metadata["network"]))
@@ -56,10 +56,10 @@ def test_servers_and_balancers_get_the_lowest_free_addresses_and_keep_them(poole
         assert "as 198.18.0.200" in "".join(answer["plan_lines"])
         vm = site.vm("fleets/demo/demo-001")
         card = next(d for d in vm.config.hardware.device if hasattr(d, "macAddress"))
-        told = network(vm)["ethernets"]["fleet"]
-        assert told["match"] == {"macaddress": card.macAddress.lower()}
-        assert told["addresses"] == ["198.18.0.200/24"]
-        assert told["routes"] == [{"to": "0.0.0.0/0", "via": "198.18.0.1"}]
+        outcome = network(vm)["ethernets"]["fleet"]
+        assert outcome["match"] == {"macaddress": card.macAddress.lower()}
+        assert outcome["addresses"] == ["198.18.0.200/24"]
+        assert outcome["routes"] == [{"to": "0.0.0.0/0", "via": "198.18.0.1"}]
         controller.mark({m.name: ("ready", None) for m in controller.observe().state.members if m.confirmed})
         again = scale.present(controller, BOOT)
         assert again["changed"] is False

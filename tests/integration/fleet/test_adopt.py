@@ -179,9 +179,9 @@ def test_nothing_without_consent(site, command):
     site.grown()
     old(site)
     mark = site.control.last()
-    told = site.fleet(*command)
-    assert (told.code, "consent to it with --yes" in told.err) == (5, True), told.text
-    assert ("+ adopt triton-old" in told.err) or ("~ disown demo-001" in told.err)
+    result = site.fleet(*command)
+    assert (result.code, "consent to it with --yes" in result.err) == (5, True), result.text
+    assert ("+ adopt triton-old" in result.err) or ("~ disown demo-001" in result.err)
     variables = json.dumps({"fleet_adoption_vms": [command[1]]})
     book = site.ansible("ansible-playbook", f"playbooks/{command[0]}.yml", "-e", variables)
     assert book.code != 0
@@ -194,10 +194,10 @@ def test_disown_by_its_command(site):
     site.grown(size=2)
     hand_made_clone(site, "fleets/demo/demo-001", "twin")
     mark = site.control.last()
-    told = site.fleet("disown", "demo-001", "--yes")
-    assert (told.code, "give the id of the one you mean" in told.err, site.changes(mark)) == (2, True, []), told.text
-    told = site.fleet("disown", str(site.vm("fleets/demo/demo-001")._moId), "--yes")
-    assert told.code == 0, told.text
+    result = site.fleet("disown", "demo-001", "--yes")
+    assert (result.code, "give the id of the one you mean" in result.err, site.changes(mark)) == (2, True, []), result.text
+    result = site.fleet("disown", str(site.vm("fleets/demo/demo-001")._moId), "--yes")
+    assert result.code == 0, result.text
     assert keys(site.vm("fleets/demo/demo-001")) == {}
     assert (set(site.members()), site.record().target) == ({"demo-002"}, 1)
     assert keys(site.vm("fleets/demo/twin")) != {}, "the twin is somebody's still"
@@ -210,7 +210,7 @@ def test_the_preview_reaches_guests_by_the_sites_own_way(site, monkeypatch):
     site.vars({"bastion": "jump.example.com", "ansible_ssh_common_args": "-J {{ bastion }}"})
     asked = []
     monkeypatch.setattr(adopt, "scan_host_keys", lambda addresses, **how: asked.append(how["ssh_args"]) or ({}, {}))
-    told = CliRunner().invoke(command, ["adopt", "triton-old", "--role", "triton", "--site", str(site.folder)])
-    assert asked == ["-J jump.example.com"], told.output
-    assert told.exit_code != 0, "without a host key, or without consent, nothing is adopted"
+    result = CliRunner().invoke(command, ["adopt", "triton-old", "--role", "triton", "--site", str(site.folder)])
+    assert asked == ["-J jump.example.com"], result.output
+    assert result.exit_code != 0, "without a host key, or without consent, nothing is adopted"
     assert keys(site.vm("others/triton-old")) == {}

@@ -14,10 +14,10 @@ from .held import someone_else
 SITE = {"ansible_user": "nvidia", "ansible_ssh_private_key_file": "{{ fleet_site_dir }}/../secret/id"}
 
 
-def removed(told):
+def removed(result):
     """The servers of the plan that is shown before anybody consents; none is asked without a terminal."""
-    assert told.code == 5, told.text
-    return [line.split()[2].rstrip(",") for line in told.err.splitlines() if line.strip().startswith("~ drain")]
+    assert result.code == 5, result.text
+    return [line.split()[2].rstrip(",") for line in result.err.splitlines() if line.strip().startswith("~ drain")]
 
 
 def test_the_sites_order_and_bound_hold_unless_an_option_is_given(site):
@@ -26,14 +26,14 @@ def test_the_sites_order_and_bound_hold_unless_an_option_is_given(site):
     assert removed(site.fleet("remove-vm")) == ["demo-001"]
     assert removed(site.fleet("scale", "--size", "3")) == ["demo-001"]
     assert removed(site.fleet("remove-vm", "-e", "server_vm_order=newest")) == ["demo-004"]
-    told = site.fleet("remove-vm", "--count", "2")
-    assert (told.code, "fleet_max_remove is 1" in told.err) == (2, True), told.text
+    result = site.fleet("remove-vm", "--count", "2")
+    assert (result.code, "fleet_max_remove is 1" in result.err) == (2, True), result.text
     assert removed(site.fleet("remove-vm", "--count", "2", "--max-remove", "2", "--order", "newest")) == ["demo-004", "demo-003"]
 
-    told = site.fleet("remove-vm", "--yes")
-    assert (told.code, set(site.members())) == (0, {"demo-002", "demo-003", "demo-004"}), told.text
-    told = site.fleet("remove-vm", "--count", "2", "--max-remove", "2", "--order", "newest", "--yes")
-    assert (told.code, set(site.members())) == (0, {"demo-002"}), told.text
+    result = site.fleet("remove-vm", "--yes")
+    assert (result.code, set(site.members())) == (0, {"demo-002", "demo-003", "demo-004"}), result.text
+    result = site.fleet("remove-vm", "--count", "2", "--max-remove", "2", "--order", "newest", "--yes")
+    assert (result.code, set(site.members())) == (0, {"demo-002"}), result.text
 
 
 def test_a_preview_sees_what_the_role_will_see(site):
@@ -53,22 +53,22 @@ def test_listing_tasks_runs_nothing(site, command):
     site.grown()
     someone_else(site)  # nor does it wait for the lease
     mark = site.control.last()
-    told = site.fleet(command, "--list-tasks")
-    assert (told.code, "TAGS: []" in told.out) == (0, True), told.text
+    result = site.fleet(command, "--list-tasks")
+    assert (result.code, "TAGS: []" in result.out) == (0, True), result.text
     assert site.writes(mark) == []
 
 
 def test_variables_limit_and_verbosity_reach_the_playbook(site, tmp_path):
     site.grown(size=2)
     (tmp_path / "more.yml").write_text("fleet_max_remove: 1\nnote: 'in füll, \"quoted\"'\n")
-    told = site.fleet("remove-vm", "--count", "2", "--check", "-e", "@more.yml", cwd=tmp_path)
-    assert (told.code, "fleet_max_remove is 1" in told.err) == (2, True), told.text
+    result = site.fleet("remove-vm", "--count", "2", "--check", "-e", "@more.yml", cwd=tmp_path)
+    assert (result.code, "fleet_max_remove is 1" in result.err) == (2, True), result.text
 
     words = ("--check", "--limit", "demo-002", "-vv", "-e", '{"note": "a \'b\' ü"}', "-e", "fleet_max_remove=2")
-    told = site.fleet("remove-vm", "--count", "2", *words, cwd=tmp_path)
-    assert told.code == 0, told.text
-    assert "~ drain demo-001" in told.out, "the limit leaves the fleet's own host in, on which the removal is planned"
-    log = next(line.split("log: ")[1] for line in told.out.splitlines() if "log: " in line)
+    result = site.fleet("remove-vm", "--count", "2", *words, cwd=tmp_path)
+    assert result.code == 0, result.text
+    assert "~ drain demo-001" in result.out, "the limit leaves the fleet's own host in, on which the removal is planned"
+    log = next(line.split("log: ")[1] for line in result.out.splitlines() if "log: " in line)
     text = (BIN.parents[1] / log).read_text()
     assert "task path: " in text, "-vv"
     assert "--limit=fleet@demo,demo-002" in (BIN.parents[1] / log).parents[2].joinpath("env", "cmdline").read_text()
@@ -77,7 +77,7 @@ def test_variables_limit_and_verbosity_reach_the_playbook(site, tmp_path):
 def test_tags_reach_the_playbook(site):
     site.grown()
     mark = site.control.last()
-    told = site.fleet("verify", "--tags", "nothing-has-this-tag")
-    assert (told.code, "--tags or --skip-tags left out" in told.err) == (2, True), told.text
+    result = site.fleet("verify", "--tags", "nothing-has-this-tag")
+    assert (result.code, "--tags or --skip-tags left out" in result.err) == (2, True), result.text
     assert site.fleet("add-vm", "--tags", "nothing-has-this-tag").code == 0
     assert site.writes(mark) == []

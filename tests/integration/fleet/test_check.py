@@ -49,10 +49,10 @@ def test_whom_nobody_has_reached_yet_is_not_asked(site, monkeypatch):
 def printed_and_nothing_written(site, playbook, extra, plan):
     mark = site.control.last()
     variables = [word for variable in extra for word in ("-e", variable)]
-    told = site.ansible("ansible-playbook", f"playbooks/{playbook}.yml", "--check", "--diff", *variables)
-    assert told.code == 0, told.text
+    result = site.ansible("ansible-playbook", f"playbooks/{playbook}.yml", "--check", "--diff", *variables)
+    assert result.code == 0, result.text
     for line in plan:
-        assert f"+{line}" in told.out, told.text
+        assert f"+{line}" in result.out, result.text
     assert site.control.calls(mark), "it did ask the vCenter"
     assert site.writes(mark) == []
 
@@ -61,25 +61,25 @@ def printed_and_nothing_written(site, playbook, extra, plan):
 def test_without_consent_the_plan_is_told_and_nothing_done(site, playbook, extra):
     site.grown(size=1)
     mark = site.control.last()
-    told = site.ansible("ansible-playbook", f"playbooks/{playbook}.yml", *extra)
-    assert told.code == 2
-    assert "Nothing was done. The plan for fleet demo" in told.text
-    assert "exit_code: 5" in told.text
+    result = site.ansible("ansible-playbook", f"playbooks/{playbook}.yml", *extra)
+    assert result.code == 2
+    assert "Nothing was done. The plan for fleet demo" in result.text
+    assert "exit_code: 5" in result.text
     assert site.writes(mark) == []
 
 
 def test_scale_in_with_consent(site):
     site.grown(size=2)
-    told = site.ansible("ansible-playbook", "playbooks/scale_in.yml", "-e", "server_vm_count=1", "-e", "fleet_confirm=demo")
-    assert told.code == 0, told.text
+    result = site.ansible("ansible-playbook", "playbooks/scale_in.yml", "-e", "server_vm_count=1", "-e", "fleet_confirm=demo")
+    assert result.code == 0, result.text
     assert set(site.members()) == {"demo-001"}
     assert site.record().target == 1
 
 
 def test_destroy_with_consent(site):
     site.grown(size=2)
-    told = site.ansible("ansible-playbook", "playbooks/destroy.yml", "-e", "fleet_confirm=demo")
-    assert told.code == 0, told.text
+    result = site.ansible("ansible-playbook", "playbooks/destroy.yml", "-e", "fleet_confirm=demo")
+    assert result.code == 0, result.text
     assert not [name for name in site.vms() if name.startswith("demo")]
 
 
@@ -87,9 +87,9 @@ def test_fleet_max_remove(site):
     site.grown(size=4)
     mark = site.control.last()
     words = ("playbooks/scale_in.yml", "-e", "server_vm_count=3", "-e", "fleet_confirm=demo")
-    told = site.ansible("ansible-playbook", *words)
-    assert "fleet_max_remove is 2" in told.text
-    assert "exit_code: 2" in told.text
+    result = site.ansible("ansible-playbook", *words)
+    assert "fleet_max_remove is 2" in result.text
+    assert "exit_code: 2" in result.text
     assert site.changes(mark) == []
     assert site.ansible("ansible-playbook", *words, "-e", "fleet_max_remove=3").code == 0
     assert set(site.members()) == {"demo-001"}
@@ -98,18 +98,18 @@ def test_fleet_max_remove(site):
 def test_the_size_of_a_run_is_refused_from_the_inventory(site):
     site.vars({"ansible_user": "nvidia", "ansible_ssh_private_key_file": "{{ fleet_site_dir }}/../secret/id", "fleet_size": 3})
     mark = site.control.last()
-    told = site.ansible("ansible-playbook", "playbooks/scale_out.yml")
-    assert told.code == 2
-    assert "fleet_size is set in the inventory or in a play" in told.text
+    result = site.ansible("ansible-playbook", "playbooks/scale_out.yml")
+    assert result.code == 2
+    assert "fleet_size is set in the inventory or in a play" in result.text
     assert site.writes(mark) == []
     assert site.ansible("ansible-playbook", "playbooks/scale_out.yml", "--check", "-e", "fleet_size=2").code == 0
 
 
 def test_a_site_with_two_fleets_asks_which(site):
     site.write({"one": fleet_of("one"), "two": fleet_of("two")})
-    told = site.ansible("ansible-playbook", "playbooks/scale_out.yml", "--check")
-    assert told.code != 0
-    assert "choose one with -e fleet=NAME" in told.text
+    result = site.ansible("ansible-playbook", "playbooks/scale_out.yml", "--check")
+    assert result.code != 0
+    assert "choose one with -e fleet=NAME" in result.text
     chosen = site.ansible("ansible-playbook", "playbooks/scale_out.yml", "--check", "--diff", "-e", "fleet=two")
     assert "+ clone two-001" in chosen.out
     assert "one-001" not in chosen.out
@@ -121,8 +121,8 @@ def adhoc(site, module, *arguments):
 
 def test_by_hand_modules_only_look(site):
     """No callback plugin is loaded for `ansible -m`: such a run can hold no lease."""
-    for told in (adhoc(site, "fleet_server", "state=observed"), adhoc(site, "fleet_server", "state=present", "--check")):
-        assert told.code == 0, told.text
+    for result in (adhoc(site, "fleet_server", "state=observed"), adhoc(site, "fleet_server", "state=present", "--check")):
+        assert result.code == 0, result.text
     mark = site.control.last()
     up = adhoc(site, "fleet_server", "authorized_keys='ssh-ed25519 AAAATEST x'", "-e", "fleet_size=2")
     assert up.code == 2
@@ -159,10 +159,10 @@ def test_both_modules_in_a_playbook_elsewhere(site, tmp_path):
     ]
     lease = {"ansible.builtin.import_playbook": str(ROOT / "playbooks" / "plays" / "lease.yml")}
     own.write_text(yaml.safe_dump([lease, {"hosts": "fleets", "gather_facts": False, "tasks": tasks}]))
-    told = site.ansible("ansible-playbook", str(own), "-e", "fleet_size=2")
-    assert told.code == 2
-    assert "demo-002: no GPU" in told.text
-    assert "exit_code: 3" in told.text
+    result = site.ansible("ansible-playbook", str(own), "-e", "fleet_size=2")
+    assert result.code == 2
+    assert "demo-002: no GPU" in result.text
+    assert "exit_code: 3" in result.text
     assert {name: m.state for name, m in site.members().items()} == {"demo-001": "ready", "demo-002": "quarantined"}
     assert site.record().lease is None
 
@@ -170,16 +170,16 @@ def test_both_modules_in_a_playbook_elsewhere(site, tmp_path):
 def test_scaling_in_without_consent_and_without_anybody_to_remove_ends_well(site):
     site.grown(size=2)
     mark = site.control.last()
-    told = site.ansible("ansible-playbook", "playbooks/scale_in.yml")
-    assert told.code == 0, told.text
-    assert "Nothing is to be removed from fleet demo, and nothing was done." in told.text
+    result = site.ansible("ansible-playbook", "playbooks/scale_in.yml")
+    assert result.code == 0, result.text
+    assert "Nothing is to be removed from fleet demo, and nothing was done." in result.text
     assert site.writes(mark) == []
 
 
 @pytest.mark.parametrize(("extra", "said"), [("fleet_size=3", "scaling in never adds"), ("fleet_add=1", "scaling in never does")])
 def test_scaling_in_refuses_to_add(site, extra, said):
     site.grown(size=2)
-    told = site.ansible("ansible-playbook", "playbooks/scale_in.yml", "-e", "fleet_confirm=demo", "-e", extra)
-    assert told.code == 2, told.text
-    assert said in told.text
+    result = site.ansible("ansible-playbook", "playbooks/scale_in.yml", "-e", "fleet_confirm=demo", "-e", extra)
+    assert result.code == 2, result.text
+    assert said in result.text
     assert set(site.members()) == {"demo-001", "demo-002"}

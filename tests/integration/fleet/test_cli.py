@@ -49,8 +49,8 @@ def test_status_and_plan_of_a_new_fleet_write_nothing(site):
     assert (plan["schema"], plan["fleet"], plan["target_was"], plan["target"], plan["changes"]) == (1, "demo", None, 2, True)
     assert [creation["name"] for creation in plan["create"]] == ["demo-001", "demo-002"]
     assert {"start", "configure", "drain", "remove", "notes"} <= set(plan)
-    told = site.fleet("plan")
-    assert "+ clone demo-001" in told.out
+    result = site.fleet("plan")
+    assert "+ clone demo-001" in result.out
     assert site.writes(mark) == []
 
 
@@ -60,9 +60,9 @@ def test_a_fleet_that_is_as_wanted_has_nothing_to_do(site):
 
 
 def test_inventory(site):
-    told = site.fleet("inventory", "--graph")
-    assert told.code == 0
-    assert "fleet@demo" in told.out
+    result = site.fleet("inventory", "--graph")
+    assert result.code == 0
+    assert "fleet@demo" in result.out
 
 
 @pytest.mark.parametrize(
@@ -80,16 +80,16 @@ def test_inventory(site):
 def test_exit_codes(site, command, code, said):
     site.grown()
     mark = site.control.last()
-    told = site.fleet(*command)
-    assert (told.code, said in told.err) == (code, True), told.text
+    result = site.fleet(*command)
+    assert (result.code, said in result.err) == (code, True), result.text
     assert site.writes(mark) == []
 
 
 def test_what_vcenter_does_is_shown_vm_by_vm(site):
     site.grown()
-    told = site.fleet("destroy", "--yes")
-    assert told.code == 0, told.text
-    assert [line.split()[1:3] for line in told.out.splitlines() if " destroy " in line and line.startswith("✓ demo-")] == [
+    result = site.fleet("destroy", "--yes")
+    assert result.code == 0, result.text
+    assert [line.split()[1:3] for line in result.out.splitlines() if " destroy " in line and line.startswith("✓ demo-")] == [
         ["demo-001", "destroy"],
         ["demo-state", "destroy"],
     ]
@@ -108,23 +108,23 @@ def test_a_size_that_the_site_does_not_allow_is_a_bad_variable(site, command, sa
     site.change("fleets", "demo", size={"initial": 3, "min": 1, "max": 4})
     site.grown()
     mark = site.control.last()
-    told = site.fleet(*command)
-    assert (told.code, said in told.err) == (2, True), told.text
+    result = site.fleet(*command)
+    assert (result.code, said in result.err) == (2, True), result.text
     assert site.changes(mark) == []
 
 
 def test_a_new_fleet_beyond_its_bounds_is_refused_before_there_is_a_lease(site):
     mark = site.control.last()
-    told = site.fleet("scale", "--size", "99")
-    assert (told.code, "fleet_size asks fleet demo for 99 servers" in told.err) == (2, True), told.text
+    result = site.fleet("scale", "--size", "99")
+    assert (result.code, "fleet_size asks fleet demo for 99 servers" in result.err) == (2, True), result.text
     assert site.writes(mark) == []
 
 
 def test_a_role_variable_that_is_none_is_a_bad_variable(site):
     site.grown()
     site.vars({"ansible_user": "nvidia", "server_vm_max_remove": "many"})
-    told = site.fleet("remove-vm", "--check")
-    assert (told.code, "server_vm_max_remove" in told.err) == (2, True), told.text
+    result = site.fleet("remove-vm", "--check")
+    assert (result.code, "server_vm_max_remove" in result.err) == (2, True), result.text
 
 
 def test_add_vm_in_check_mode(site):
@@ -136,9 +136,9 @@ def test_add_vm_in_check_mode(site):
 
 def test_a_missing_template(site):
     site.change("fleets", "demo", template="triton-templat")
-    told = site.fleet("plan")
-    assert told.code == 2
-    assert "did you mean triton-template" in told.err
+    result = site.fleet("plan")
+    assert result.code == 2
+    assert "did you mean triton-template" in result.err
 
 
 @pytest.mark.parametrize("command", ["status", "plan", "add-vm", "destroy"])
@@ -148,10 +148,10 @@ def test_no_way_into_the_vcenter(site, command, trouble):
         (site.secrets / "password").write_text("wrong")
     else:
         site.change("vcenter", port=9)
-    told = site.fleet(command)
-    assert told.code == 7, told.text
-    assert ("wrong user name or password" if trouble == "password" else "cannot be reached") in told.err
-    assert len(told.err.strip().splitlines()) == 1, told.err
+    result = site.fleet(command)
+    assert result.code == 7, result.text
+    assert ("wrong user name or password" if trouble == "password" else "cannot be reached") in result.err
+    assert len(result.err.strip().splitlines()) == 1, result.err
 
 
 def test_without_a_lab_the_site_has_to_be_named(site, monkeypatch, tmp_path):
@@ -159,17 +159,17 @@ def test_without_a_lab_the_site_has_to_be_named(site, monkeypatch, tmp_path):
     (tmp_path / "playbooks").mkdir()
     for name in ("ansible.cfg", "playbooks/scale_out.yml"):
         (tmp_path / name).symlink_to(ROOT / name)
-    told = site.fleet("status", cwd=tmp_path, FLEET_SITE="")
-    assert told.code == 2
-    assert "Name it with --site" in told.err
+    result = site.fleet("status", cwd=tmp_path, FLEET_SITE="")
+    assert result.code == 2
+    assert "Name it with --site" in result.err
     assert site.fleet("status", "--site", str(site.folder), cwd=tmp_path, FLEET_SITE="").code == 0
     assert site.fleet("status", "--site", "nowhere", cwd=tmp_path).code == 2
 
 
 def test_another_vcenter_in_the_environment_is_warned_of_once(site):
-    told = site.fleet("add-vm", "--check", "--json", VMWARE_HOST="vc2.example.com")
-    told.json()
-    assert told.err.count("VMWARE_HOST names vc2.example.com and is ignored") == 1, told.err
+    result = site.fleet("add-vm", "--check", "--json", VMWARE_HOST="vc2.example.com")
+    result.json()
+    assert result.err.count("VMWARE_HOST names vc2.example.com and is ignored") == 1, result.err
     playbook = site.ansible("ansible-inventory", "--list", VMWARE_HOST="vc2.example.com")
     assert playbook.err.replace("\n", " ").count("VMWARE_HOST names vc2.example.com and is ignored") == 1, playbook.err
 
@@ -177,7 +177,7 @@ def test_another_vcenter_in_the_environment_is_warned_of_once(site):
 def test_a_run_warns_of_nothing_where_nothing_is_wrong(site):
     """Its own groups are empty where there is nothing to do; a group of the site's that is not there is another matter."""
     site.grown()
-    told = site.ansible("ansible-playbook", "playbooks/scale_out.yml", "-e", "fleet_size=1")
-    assert (told.code, "WARNING" in told.text) == (0, False), told.text
-    told = site.ansible("ansible-playbook", "playbooks/verify.yml", "--limit", "fleet@demo,demo-oo1")
-    assert "demo-oo1" in told.err, told.text
+    result = site.ansible("ansible-playbook", "playbooks/scale_out.yml", "-e", "fleet_size=1")
+    assert (result.code, "WARNING" in result.text) == (0, False), result.text
+    result = site.ansible("ansible-playbook", "playbooks/verify.yml", "--limit", "fleet@demo,demo-oo1")
+    assert "demo-oo1" in result.err, result.text

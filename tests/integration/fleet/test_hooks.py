@@ -68,8 +68,10 @@ def hooked(site, tmp_path):
     def run(playbook, *variables, **environment):
         log.unlink(missing_ok=True)
         words = [word for variable in variables for word in ("-e", variable)]
-        told = site.ansible("ansible-playbook", f"playbooks/{playbook}.yml", *words, ANSIBLE_ROLES_PATH=str(roles), **environment)
-        return told, log.read_text().splitlines() if log.exists() else []
+        result = site.ansible(
+            "ansible-playbook", f"playbooks/{playbook}.yml", *words, ANSIBLE_ROLES_PATH=str(roles), **environment
+        )
+        return result, log.read_text().splitlines() if log.exists() else []
 
     return run
 
@@ -83,59 +85,59 @@ CAME = ["triton_server/main demo-001", "before_admit demo-001", "haproxy/main de
 
 def test_a_server_comes_and_goes_and_each_hook_may_say_no(site, hooked):
     """One server's life: every point fails once, is passed by the next run, and by no run after that."""
-    told, log = hooked("scale_out", "hook_fails=before_admit")
-    assert told.code != 0
-    assert log == CAME, told.text
+    result, log = hooked("scale_out", "hook_fails=before_admit")
+    assert result.code != 0
+    assert log == CAME, result.text
     assert states(site) == {"demo-001": ("quarantined", "Hook before_admit: the site says no (and 1 more)")}
 
-    told, log = hooked("scale_out", "hook_fails=after_admit")
-    assert told.code != 0
-    assert log == [*CAME, "after_admit demo-001", "haproxy/drain demo-001"], told.text
+    result, log = hooked("scale_out", "hook_fails=after_admit")
+    assert result.code != 0
+    assert log == [*CAME, "after_admit demo-001", "haproxy/drain demo-001"], result.text
     assert states(site) == {"demo-001": ("quarantined", "Hook after_admit: the site says no (and 1 more)")}
 
-    told, log = hooked("scale_out")
-    assert told.code == 0, told.text
+    result, log = hooked("scale_out")
+    assert result.code == 0, result.text
     assert log == [*CAME, "after_admit demo-001"]
-    told, log = hooked("scale_out")
-    assert (told.code, log) == (0, ["haproxy/main demo-lb-001"]), "a server that serves passes no point again"
+    result, log = hooked("scale_out")
+    assert (result.code, log) == (0, ["haproxy/main demo-lb-001"]), "a server that serves passes no point again"
 
-    told, log = hooked("scale_in", "server_vm_count=1", "fleet_confirm=demo", "hook_fails=before_drain")
-    assert told.code != 0
+    result, log = hooked("scale_in", "server_vm_count=1", "fleet_confirm=demo", "hook_fails=before_drain")
+    assert result.code != 0
     assert log == ["before_drain demo-001", "haproxy/main demo-lb-001"], "it loses its traffic and is not destroyed"
     assert states(site) == {"demo-001": ("quarantined", "Hook before_drain: the site says no (and 1 more)")}
 
-    told, log = hooked("scale_in", "server_vm_count=1", "fleet_confirm=demo")
-    assert told.code == 0, told.text
+    result, log = hooked("scale_in", "server_vm_count=1", "fleet_confirm=demo")
+    assert result.code == 0, result.text
     assert log[-1] == "after_remove demo-001"
     assert states(site) == {}
 
 
 def test_a_run_killed_between_the_destroy_and_its_hook_makes_up_for_it(site, hooked, tmp_path, monkeypatch):
-    told, _ = hooked("scale_out", "fleet_size=2")
-    assert told.code == 0, told.text
+    result, _ = hooked("scale_out", "fleet_size=2")
+    assert result.code == 0, result.text
     words = ("server_vm_count=1", "fleet_confirm=demo")
     monkeypatch.setenv("ANSIBLE_ROLES_PATH", str(tmp_path / "roles"))
     with held(site, "after", "Destroy_Task", playbook(site, "scale_in", *words)) as run:
         kill_holder(site)
         run.wait(60)
-    told, log = hooked("scale_in", *words, "hook_fails=after_remove")
-    assert told.code != 0
+    result, log = hooked("scale_in", *words, "hook_fails=after_remove")
+    assert result.code != 0
     assert log[-1] == "after_remove demo-002", "told of what another run destroyed"
-    told, log = hooked("scale_in", *words)
-    assert told.code == 0, told.text
+    result, log = hooked("scale_in", *words)
+    assert result.code == 0, result.text
     assert log[-1] == "after_remove demo-002", "told again: the first time it failed"
     assert (set(states(site)), site.record().requests) == ({"demo-001"}, ())
 
 
 def test_a_run_may_skip_the_hooks(site, hooked, tmp_path):
     roles, log = str(tmp_path / "roles"), tmp_path / "log"
-    told = site.fleet("scale", "--size", "1", "--skip-hooks", ANSIBLE_ROLES_PATH=roles)
-    assert (told.code, log.read_text().splitlines()) == (0, ["triton_server/main demo-001", "haproxy/main demo-lb-001"]), (
-        told.text
+    result = site.fleet("scale", "--size", "1", "--skip-hooks", ANSIBLE_ROLES_PATH=roles)
+    assert (result.code, log.read_text().splitlines()) == (0, ["triton_server/main demo-001", "haproxy/main demo-lb-001"]), (
+        result.text
     )
     log.unlink()
-    told = site.fleet("remove-vm", "--yes", "--skip-hooks", ANSIBLE_ROLES_PATH=roles)
-    assert (told.code, log.read_text().splitlines()) == (0, ["haproxy/main demo-lb-001"]), told.text
+    result = site.fleet("remove-vm", "--yes", "--skip-hooks", ANSIBLE_ROLES_PATH=roles)
+    assert (result.code, log.read_text().splitlines()) == (0, ["haproxy/main demo-lb-001"]), result.text
     assert (states(site), site.record().requests) == ({}, ()), "the request is closed all the same"
 
 
@@ -144,6 +146,6 @@ def test_a_mistyped_point_is_named(site, tmp_path):
     task = {"ansible.builtin.include_role": role, "vars": {"fleet_hook_point": "before_admit"}}
     play = {"hosts": "localhost", "gather_facts": False, "tasks": [task], "vars": {"fleet_hooks": {"befor_admit": "hooks/x.yml"}}}
     (tmp_path / "play.yml").write_text(json.dumps([play]))
-    told = site.ansible("ansible-playbook", str(tmp_path / "play.yml"))
-    assert told.code != 0
-    assert "befor_admit" in told.out
+    result = site.ansible("ansible-playbook", str(tmp_path / "play.yml"))
+    assert result.code != 0
+    assert "befor_admit" in result.out

@@ -36,8 +36,8 @@ def test_a_reader_that_stops_ends_no_run(site):
     site.grown()
     site.fleet("lease", "show")  # the command works at all
     shell = f"{BIN / 'fleet'} scale --size 2 2>&1 | head -n 1; exit ${{PIPESTATUS[0]}}"
-    told = site.command("bash", "-c", shell, FLEET_SITE=str(site.folder))
-    assert len(told.out.splitlines()) == 1
+    result = site.command("bash", "-c", shell, FLEET_SITE=str(site.folder))
+    assert len(result.out.splitlines()) == 1
     assert (site.record().target, site.record().lease) == (2, None)
-    assert told.code == 3, "its servers have no guest, so the run ends as it would have ended"
+    assert result.code == 3, "its servers have no guest, so the run ends as it would have ended"
     assert site.members()["demo-002"].state == "quarantined"

@@ -33,9 +33,9 @@ FIELDS = {
 
 def listed(site, *arguments):
     """`ansible-inventory --list`: groups, and the variables of every host."""
-    told = site.ansible("ansible-inventory", "--list", *arguments)
-    assert told.code == 0, told.text
-    document = json.loads(told.out, object_hook=lambda entry: entry.get("__ansible_unsafe", entry))  # as AWX reads it
+    result = site.ansible("ansible-inventory", "--list", *arguments)
+    assert result.code == 0, result.text
+    document = json.loads(result.out, object_hook=lambda entry: entry.get("__ansible_unsafe", entry))  # as AWX reads it
     variables = document.pop("_meta")["hostvars"]
     return {group: set(entry.get("hosts", ())) for group, entry in document.items()}, variables
 
@@ -127,12 +127,12 @@ def test_compose_groups_and_keyed_groups(site):
 def test_strict_decides_about_a_broken_compose(site, strict):
     site.write({"demo": fleet_of("demo")}, compose={"broken": "fleet.no_such_field"}, strict=strict)
     site.present()
-    told = site.ansible("ansible-inventory", "--list")
-    assert (told.code != 0) == strict, told.text
+    result = site.ansible("ansible-inventory", "--list")
+    assert (result.code != 0) == strict, result.text
     if strict:
-        assert "broken" in told.err
+        assert "broken" in result.err
     else:
-        assert "broken" not in told.json()["_meta"]["hostvars"]["demo-001"]
+        assert "broken" not in result.json()["_meta"]["hostvars"]["demo-001"]
 
 
 def test_an_unconfirmed_twin_is_shown_apart(site):
@@ -144,12 +144,12 @@ def test_an_unconfirmed_twin_is_shown_apart(site):
     assert "ansible_host" not in variables.get(f"demo-001@{twin._moId}", {})
 
 
-def one_sentence(told, *words):
+def one_sentence(result, *words):
     """It failed, and all that it says is one sentence that holds these words."""
-    assert told.code != 0, told.text
-    (line,) = told.err.strip().splitlines()
+    assert result.code != 0, result.text
+    (line,) = result.err.strip().splitlines()
     for word in words:
-        assert word in line, told.err
+        assert word in line, result.err
 
 
 def test_a_wrong_password(site):

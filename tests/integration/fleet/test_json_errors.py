@@ -42,14 +42,14 @@ def test_an_error_is_one_object(site, command, before, code, kind):
     site.grown()
     before(site)
     plain = site.fleet(*command)
-    told = site.fleet(*command, "--json")
-    document = json.loads(told.out)
+    outcome = site.fleet(*command, "--json")
+    document = json.loads(outcome.out)
     error = document["error"]
-    assert (plain.code, told.code, document["schema"]) == (code, code, 1), told.text
+    assert (plain.code, outcome.code, document["schema"]) == (code, code, 1), outcome.text
     assert (error["kind"], error["exit_code"]) == (kind, code)
     assert error["message"] in " ".join(plain.err.split()), plain.err
     if "playbook" not in document:  # a run's own result says in the same place what went wrong
-        assert told.err == plain.err
+        assert outcome.err == plain.err
         assert set(document) == {"schema", "error"}
 
 

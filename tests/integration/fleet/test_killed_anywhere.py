@@ -36,10 +36,10 @@ def test_killed_at_every_write_and_run_again(scenario, tmp_path, capsys):
         return json.loads(done.stdout.splitlines()[-1]) | {"stderr": done.stderr}
 
     with ThreadPoolExecutor(SHARES) as pool:
-        told = list(pool.map(share, range(SHARES)))
-    wrong = {point: why for one in told for point, why in one["wrong"].items()}
-    points = sum(one["points"] for one in told)
+        result = list(pool.map(share, range(SHARES)))
+    wrong = {point: why for one in result for point, why in one["wrong"].items()}
+    points = sum(one["points"] for one in result)
     with capsys.disabled():
         print(f"\n{scenario}: {len(WRITES[scenario])} writes, killed at {points} points, {len(wrong)} went wrong ", end="")  # noqa: T201
-    assert [one["writes"] for one in told] == [WRITES[scenario]] * SHARES
-    assert wrong == {}, "\n".join(one["stderr"] for one in told)
+    assert [one["writes"] for one in result] == [WRITES[scenario]] * SHARES
+    assert wrong == {}, "\n".join(one["stderr"] for one in result)

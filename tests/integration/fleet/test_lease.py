@@ -53,14 +53,14 @@ def test_of_many_processes_exactly_one_wins(site, known):
         for racer in racers:
             racer.stdin.write("\n")
             racer.stdin.flush()
-        told = [racer.stdout.readline().strip() for racer in racers]
+        result = [racer.stdout.readline().strip() for racer in racers]
     finally:
         for racer in racers:
             racer.kill()
             racer.communicate()
-    assert told.count("won") == 1, told
-    winner = racers[told.index("won")].pid
-    assert all(f"process {winner})" in one and "being changed by" in one for one in told if one != "won"), told
+    assert result.count("won") == 1, result
+    winner = racers[result.index("won")].pid
+    assert all(f"process {winner})" in one and "being changed by" in one for one in result if one != "won"), result
     assert site.record().lease["owner"]["process"]["pid"] == winner
     site.present()  # the winner is dead by now, on this very machine: nobody waits for it
     assert site.record().lease is None
@@ -88,8 +88,8 @@ def test_a_holder_elsewhere_is_told_of_and_left_alone(site):
     with pytest.raises(LeaseError, match=r"anna on ops1 \(scale_out.yml, unknown process\), since 20.* ends at 20"):
         site.present()
     mark = site.control.last()
-    told = site.fleet("add-vm")
-    assert (told.code, "anna on ops1" in told.err) == (4, True), told.text
+    result = site.fleet("add-vm")
+    assert (result.code, "anna on ops1" in result.err) == (4, True), result.text
     assert site.writes(mark) == []
     assert site.fleet("add-vm", "--check").code == 0, "check mode takes no lease"
     assert "anna on ops1" in site.fleet("lease", "show").out
@@ -170,8 +170,8 @@ def test_breaking_ends_the_lease_that_was_shown_and_no_other(site):
 
 def test_a_failed_run_gives_it_back(site, tmp_path):
     site.grown()
-    told = site.ansible("ansible-playbook", play(tmp_path, {"ansible.builtin.fail": {"msg": "on purpose"}}))
-    assert "on purpose" in told.text
+    result = site.ansible("ansible-playbook", play(tmp_path, {"ansible.builtin.fail": {"msg": "on purpose"}}))
+    assert "on purpose" in result.text
     assert site.record().lease is None
 
 
@@ -195,12 +195,12 @@ def test_a_broken_lease_stops_the_old_run_before_it_writes_to_guests(site, tmp_p
     batch_play = {"ansible.builtin.import_playbook": str(ROOT / "playbooks" / "plays" / f"{batch}.yml")}
     book = Path(play(tmp_path, *tasks, broken))
     book.write_text(yaml.safe_dump([*yaml.safe_load(book.read_text()), batch_play]))
-    told = site.ansible("ansible-playbook", str(book))
-    assert told.code == 2, told.text
-    assert "fleet lease break" in told.text, told.text
-    assert told.out.count("PLAY [") == 3, "lease, this test's own, and the look at the lease; nothing came after it"
-    asked = re.findall(r"^(?:ok|changed): \[guest-run", told.out.partition("PLAY RECAP")[0], re.MULTILINE)
-    assert not asked, told.text
+    result = site.ansible("ansible-playbook", str(book))
+    assert result.code == 2, result.text
+    assert "fleet lease break" in result.text, result.text
+    assert result.out.count("PLAY [") == 3, "lease, this test's own, and the look at the lease; nothing came after it"
+    asked = re.findall(r"^(?:ok|changed): \[guest-run", result.out.partition("PLAY RECAP")[0], re.MULTILINE)
+    assert not asked, result.text
 
 
 def test_no_server_is_restarted_while_a_balancer_cannot_be_reached(site, tmp_path):
@@ -219,22 +219,22 @@ def test_no_server_is_restarted_while_a_balancer_cannot_be_reached(site, tmp_pat
     book = Path(play(tmp_path, *tasks))
     restart = {"ansible.builtin.import_playbook": str(ROOT / "playbooks" / "plays" / "restart.yml")}
     book.write_text(yaml.safe_dump([*yaml.safe_load(book.read_text()), restart]))
-    told = site.ansible("ansible-playbook", str(book))
-    assert told.code == 0, told.text
-    said = " ".join(told.out.split())
-    assert "It is not restarted: demo-lb-002 cannot be reached over SSH and would go on sending requests" in said, told.text
-    assert "included: haproxy" not in told.out
-    assert "included: triton_server" not in told.out
+    result = site.ansible("ansible-playbook", str(book))
+    assert result.code == 0, result.text
+    said = " ".join(result.out.split())
+    assert "It is not restarted: demo-lb-002 cannot be reached over SSH and would go on sending requests" in said, result.text
+    assert "included: haproxy" not in result.out
+    assert "included: triton_server" not in result.out
 
 
 def test_it_is_taken_under_ansible_runners_environment(site, tmp_path):
     """It hides callback plugins that ansible.cfg wires; those beside the playbooks load all the same."""
     site.grown()
-    told = site.ansible(
+    result = site.ansible(
         "ansible-playbook", "playbooks/scale_out.yml", "-e", "fleet_size=1", ANSIBLE_CALLBACK_PLUGINS=str(tmp_path)
     )
-    assert "is not loaded" not in told.text
-    assert told.code == 0, told.text
+    assert "is not loaded" not in result.text
+    assert result.code == 0, result.text
     assert site.record().lease is None
 
 
@@ -244,8 +244,8 @@ def test_without_the_callback_plugin_nothing_is_taken(site, tmp_path):
     task = {"fleet_lease": {}}
     book = tmp_path / "alone.yml"
     book.write_text(yaml.safe_dump([{"hosts": "fleets", "gather_facts": False, "tasks": [task]}]))
-    told = site.ansible("ansible-playbook", str(book), ANSIBLE_CALLBACK_PLUGINS=str(tmp_path))
-    assert (told.code, "is not loaded" in told.text) == (2, True), told.text
+    result = site.ansible("ansible-playbook", str(book), ANSIBLE_CALLBACK_PLUGINS=str(tmp_path))
+    assert (result.code, "is not loaded" in result.text) == (2, True), result.text
     assert site.writes(mark) == []
 
 
@@ -311,8 +311,8 @@ def test_a_record_that_is_not_understood_stops_its_own_fleet_alone(site):
     assert [len(entry["servers"]) for entry in (demo, other)] == [1, 1]
     shown = site.fleet("status")
     assert (shown.code, "left as it is" in shown.err, "other: target 1" in shown.out) == (1, True, True), shown.text
-    told = site.fleet("remove-vm", "other-001", "--fleet", "other", "--check")
-    assert (told.code, "drain other-001" in told.out) == (0, True), told.text
+    result = site.fleet("remove-vm", "other-001", "--fleet", "other", "--check")
+    assert (result.code, "drain other-001" in result.out) == (0, True), result.text
     listed = site.ansible("ansible-inventory", "--graph")
     assert (listed.code, "demo-001" in listed.out, "left as it is" in listed.err) == (0, True, True), listed.text
     refused = site.fleet("add-vm", "--fleet", "demo")

@@ -84,9 +84,9 @@ def test_a_whole_command_of_a_site_with_a_customization(own):
     """Without the privilege the command names it and clones nothing; a site without a customization needs none."""
     own.change("fleets", "demo", first_boot="customization", domain="example.com")
     own.change("vcenter", username=without(CUSTOMIZE))
-    told = own.fleet("add-vm", "--json")
-    assert told.code == FAILED_MEMBERS, told.text
-    assert f"The account lacks the privilege {CUSTOMIZE} on " in told.text
+    result = own.fleet("add-vm", "--json")
+    assert result.code == FAILED_MEMBERS, result.text
+    assert f"The account lacks the privilege {CUSTOMIZE} on " in result.text
     assert "demo-001" not in own.vms()
     own.change("fleets", "demo", first_boot="cloud-init")
     assert own.present()["failures"] == {}

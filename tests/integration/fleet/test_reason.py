@@ -19,9 +19,9 @@ TASKS = {
 @pytest.mark.parametrize("kind", TASKS)
 def test_reason(site, tmp_path, kind):
     task, wanted = TASKS[kind]
-    told = {"ansible.builtin.copy": {"content": "{{ ansible_failed_result | fleet_reason(ansible_failed_task.name) }}"}}
-    told["ansible.builtin.copy"]["dest"] = str(tmp_path / "reason")
-    play = {"hosts": "localhost", "gather_facts": False, "tasks": [{"block": [{"name": "T", **task}], "rescue": [told]}]}
+    result = {"ansible.builtin.copy": {"content": "{{ ansible_failed_result | fleet_reason(ansible_failed_task.name) }}"}}
+    result["ansible.builtin.copy"]["dest"] = str(tmp_path / "reason")
+    play = {"hosts": "localhost", "gather_facts": False, "tasks": [{"block": [{"name": "T", **task}], "rescue": [result]}]}
     (tmp_path / "play.yml").write_text(json.dumps([play]))
     run = site.ansible("ansible-playbook", str(tmp_path / "play.yml"))
     assert run.code == 0, run.text

@@ -57,14 +57,14 @@ def test_more_at_once_only_for_whoever_says_so(site):
     shown = site.fleet("remove-vm", "--count", "3")
     assert (shown.code, "fleet_max_remove is 2" in shown.err) == (2, True), "no consent is asked for what is refused afterwards"
     assert site.changes(mark) == []
-    told = site.fleet("remove-vm", "--count", "3", "--max-remove", "3", "--yes")
-    assert (told.code, site.members()) == (0, {}), told.text
+    result = site.fleet("remove-vm", "--count", "3", "--max-remove", "3", "--yes")
+    assert (result.code, site.members()) == (0, {}), result.text
 
 
 def test_whom_it_takes_is_said_before_it_takes_them(site):
     site.grown(size=2)
-    told = site.fleet("remove-vm", "--count", "1", "--yes")
-    assert told.code == 0, told.text
-    chosen, gone = told.out.index("~ drain demo-002"), told.out.index("Destroy the drained servers")
-    assert chosen < gone, told.out
-    assert told.out.count("~ drain demo-002") == 1, told.out
+    result = site.fleet("remove-vm", "--count", "1", "--yes")
+    assert result.code == 0, result.text
+    chosen, gone = result.out.index("~ drain demo-002"), result.out.index("Destroy the drained servers")
+    assert chosen < gone, result.out
+    assert result.out.count("~ drain demo-002") == 1, result.out

@@ -21,9 +21,9 @@ ROLES = ROOT / "roles"
 def stale(site, tmp_path):
     """An export of a fleet of two servers; by now the first was removed and another one made."""
     site.write({"demo": fleet_of("demo")}).grown(size=2)
-    told = site.ansible("ansible-inventory", "--list", "--export")
-    assert told.code == 0, told.text
-    document = json.loads(told.out, object_hook=lambda entry: entry.get("__ansible_unsafe", entry))  # as AWX reads it
+    result = site.ansible("ansible-inventory", "--list", "--export")
+    assert result.code == 0, result.text
+    document = json.loads(result.out, object_hook=lambda entry: entry.get("__ansible_unsafe", entry))  # as AWX reads it
     assert {"demo-001", "demo-002"} == set(document["triton"]["hosts"])
     script = tmp_path / "export"
     script.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(document)}\nEND\n")
@@ -40,34 +40,34 @@ def play(site, inventory: Path, *arguments: str):
 
 
 def test_scale_in_takes_its_servers_from_vcenter(site, stale):
-    told = play(site, stale, "playbooks/scale_in.yml", "-e", "server_vm_count=1", "-e", "fleet_confirm=demo")
-    assert told.code == 0, told.text
+    result = play(site, stale, "playbooks/scale_in.yml", "-e", "server_vm_count=1", "-e", "fleet_confirm=demo")
+    assert result.code == 0, result.text
     assert set(site.members()) == {"demo-002"}, "the newest by now, of which the export knows nothing"
     assert site.record().target == 1
 
 
 def test_a_server_that_only_the_export_knows_is_gone_already(site, stale):
     names = json.dumps({"server_vm_names": ["demo-001"], "fleet_confirm": "demo"})
-    told = play(site, stale, "playbooks/scale_in.yml", "-e", names, "--diff")
-    assert told.code == 0, told.text
+    result = play(site, stale, "playbooks/scale_in.yml", "-e", names, "--diff")
+    assert result.code == 0, result.text
     assert site.record().target == 2
     assert set(site.members()) == {"demo-002", "demo-003"}
 
 
 def test_scale_out_plans_with_what_is_there(site, stale):
     mark = site.control.last()
-    told = play(site, stale, "playbooks/scale_out.yml", "--check", "--diff", "-e", "fleet_add=1")
-    assert told.code == 0, told.text
-    assert "+target size: 3 (was: 2)" in told.out
-    assert "+ clone demo-004" in told.out
-    assert "demo-001" not in told.out, "nothing is done to a server that is gone"
+    result = play(site, stale, "playbooks/scale_out.yml", "--check", "--diff", "-e", "fleet_add=1")
+    assert result.code == 0, result.text
+    assert "+target size: 3 (was: 2)" in result.out
+    assert "+ clone demo-004" in result.out
+    assert "demo-001" not in result.out, "nothing is done to a server that is gone"
     assert site.writes(mark) == []
 
 
 def test_scale_out_starts_and_configures_what_needs_it_and_leaves_the_others(site, stale):
     done(site.vm("fleets/demo/demo-003").PowerOff())
-    told = play(site, stale, "playbooks/scale_out.yml", "-e", "fleet_size=2")
-    assert told.code != 0, "there are no guests behind these addresses"
+    result = play(site, stale, "playbooks/scale_out.yml", "-e", "fleet_size=2")
+    assert result.code != 0, "there are no guests behind these addresses"
     assert {name: m.state for name, m in site.members().items()} == {"demo-002": "ready", "demo-003": "quarantined"}
     assert "could not be reached over SSH" in site.members()["demo-003"].reason
 
@@ -110,8 +110,8 @@ def test_a_limit_does_not_change_what_shared_configuration_contains(site, tmp_pa
         out.mkdir()
         (out / "hosts").touch()
         variables = json.dumps({"out": str(out), "ansible_become": False, "ansible_python_interpreter": str(BIN / "python")})
-        told = site.ansible("ansible-playbook", str(book), "-e", variables, *limit)
-        assert told.code == 0, told.text
+        result = site.ansible("ansible-playbook", str(book), "-e", variables, *limit)
+        assert result.code == 0, result.text
         found.append([(out / name).read_text() for name in ("hosts", "servers.json")])
     assert found[0] == found[1]
     assert {entry["name"]: entry["address"] for entry in json.loads(found[1][1])} == addresses
@@ -120,8 +120,8 @@ def test_a_limit_does_not_change_what_shared_configuration_contains(site, tmp_pa
 
 def test_a_member_left_out_by_a_limit_is_left_as_it_is(site):
     site.grown()
-    told = site.ansible("ansible-playbook", "playbooks/scale_out.yml", "-e", "fleet_add=1", "--limit", "fleet@demo")
-    assert told.code == 0, told.text
+    result = site.ansible("ansible-playbook", "playbooks/scale_out.yml", "-e", "fleet_add=1", "--limit", "fleet@demo")
+    assert result.code == 0, result.text
     assert {name: m.state for name, m in site.members().items()} == {"demo-001": "ready", "demo-002": "configuring"}
 
 
@@ -142,6 +142,6 @@ def test_a_play_that_meets_no_fleet_is_refused_and_not_skipped(site, playbook, a
     site.write({"demo": fleet_of("demo")}).grown()
     mark = site.control.last()
     own = () if "-i" in arguments else ("-i", str(site.file.parent))
-    told = site.command(str(BIN / "ansible-playbook"), *own, f"playbooks/{playbook}.yml", *arguments)
-    assert (told.code, site.writes(mark)) == (2, []), told.text
-    assert f"Nothing was done: {said}" in told.text
+    result = site.command(str(BIN / "ansible-playbook"), *own, f"playbooks/{playbook}.yml", *arguments)
+    assert (result.code, site.writes(mark)) == (2, []), result.text
+    assert f"Nothing was done: {said}" in result.text

@@ -89,7 +89,7 @@ def test_our_own_vm_of_that_name_is_adopted(plain):
 
 
 def test_a_clone_that_is_under_way_is_waited_for(plain):
-    """vCenter does not tell what a running clone will be called: who it is shows when it has ended."""
+    """vCenter does not report what a running clone will be called: who it is shows when it has ended."""
     plain.present(size=1)
     mark = plain.control.last()
     plain.control.delay(0.8, method="CloneVM_Task", task=True)

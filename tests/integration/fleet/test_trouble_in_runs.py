@@ -88,17 +88,17 @@ WHILE_SCALING_IN = {
 
 def ended(work):
     """What a run says of itself: its failures, or its error. Any other exception is a traceback, and fails the test."""
-    told: Future[dict] = Future()
+    outcome: Future[dict] = Future()
 
     def run():
         try:
-            told.set_result(work())
+            outcome.set_result(work())
         except BaseException as error:  # noqa: BLE001  raised again below
-            told.set_exception(error)
+            outcome.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()  # one that hangs must not keep the tests from telling so
     try:
-        answer = told.result(timeout=HANG_S)
+        answer = outcome.result(timeout=HANG_S)
     except FleetError as error:
         return str(error)
     return "; ".join(answer["failures"].values()) or "fine"
@@ -196,9 +196,9 @@ def test_a_certificate_that_has_expired(vcenter_program, tmp_path, monkeypatch):
     with running(vcenter_program, MODEL, tmp_path, "--containers", "none") as vcenter:
         site = Site(vcenter, tmp_path / "here").write({"demo": fleet_of("demo")})
         for command in (("status",), ("add-vm",)):
-            told = site.fleet(*command)
-            assert told.code == 7, told.text
-            assert "certificate has expired" in told.err
+            outcome = site.fleet(*command)
+            assert outcome.code == 7, outcome.text
+            assert "certificate has expired" in outcome.err
         listed = site.ansible("ansible-inventory", "--list")
         assert listed.code != 0
         assert "certificate has expired" in listed.text

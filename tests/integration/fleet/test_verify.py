@@ -54,17 +54,17 @@ def guests(site, tmp_path):
     server.server_close()
 
 
-def lines(told):
-    return {line.split()[1]: line.split()[2] for line in told.out.splitlines() if " demo-" in line}
+def lines(result):
+    return {line.split()[1]: line.split()[2] for line in result.out.splitlines() if " demo-" in line}
 
 
 def test_everybody_answers(site, guests):
     site.grown(size=2)
     guests()
     mark = site.control.last()
-    told = site.fleet("verify")
-    assert told.code == 0, told.text
-    assert lines(told) == {"demo-001": "answers", "demo-002": "answers"}
+    result = site.fleet("verify")
+    assert result.code == 0, result.text
+    assert lines(result) == {"demo-001": "answers", "demo-002": "answers"}
     assert site.writes(mark) == []
     assert lines(site.fleet("verify", "--limit", "demo-002")) == {"demo-002": "answers"}
 
@@ -75,8 +75,8 @@ def test_each_server_has_a_verdict_of_its_own(site, guests):
     with site.hold() as controller:
         controller.mark({"demo-004": ("quarantined", "no driver")})
     done(site.vm("fleets/demo/demo-003").PowerOff())
-    told = site.fleet("verify", "--json")
-    document = json.loads(told.out)
+    result = site.fleet("verify", "--json")
+    document = json.loads(result.out)
     rows = {row["name"]: row for row in document["servers"]}
     assert {name: row["verdict"] for name, row in rows.items()} == {
         "demo-001": "answers",
@@ -84,7 +84,7 @@ def test_each_server_has_a_verdict_of_its_own(site, guests):
         "demo-003": "stopped",
         "demo-004": "quarantined",
     }
-    assert (told.code, document["exit_code"], document["error"]["kind"]) == (1, 1, "error")
+    assert (result.code, document["exit_code"], document["error"]["kind"]) == (1, 1, "error")
     assert "ssh" in rows["demo-002"]["reason"]
     assert "powered off" in rows["demo-003"]["reason"]
     assert rows["demo-003"]["seconds"] < 20, "nobody waits for a VM that is off"
@@ -99,19 +99,19 @@ def test_servers_that_are_gone_are_missed(site, guests):
     guests()
     for name in ("demo-001", "demo-002"):
         remove(site.vm(f"fleets/demo/{name}"))
-        told = site.fleet("verify", "--json")
-        document = json.loads(told.out)
+        result = site.fleet("verify", "--json")
+        document = json.loads(result.out)
         left = len(document["servers"])
-        assert (told.code, document["missing"], document["error"]["kind"]) == (1, 2 - left, "error"), told.text
+        assert (result.code, document["missing"], document["error"]["kind"]) == (1, 2 - left, "error"), result.text
         assert f"servers of the target that are not there ({2 - left})" in document["error"]["message"]
-    assert (left, told.err) == (0, "")
+    assert (left, result.err) == (0, "")
     book = site.ansible("ansible-playbook", "playbooks/verify.yml")
     assert (book.code, "2 of fleet demo's servers are not there" in book.out) == (2, True), "a job runs no command"
 
 
 def test_a_fleet_that_is_to_be_empty_is_well(site):
-    told = site.fleet("verify")
-    assert (told.code, "has no servers, and no target above 0" in told.out) == (0, True), told.text
+    result = site.fleet("verify")
+    assert (result.code, "has no servers, and no target above 0" in result.out) == (0, True), result.text
 
 
 def test_only_a_quarantined_server_is_exit_code_3(site, guests):
@@ -119,5 +119,5 @@ def test_only_a_quarantined_server_is_exit_code_3(site, guests):
     guests("demo-002")
     with site.hold() as controller:
         controller.mark({"demo-002": ("quarantined", "no driver")})
-    told = site.fleet("verify")
-    assert (told.code, lines(told)) == (3, {"demo-001": "answers", "demo-002": "quarantined"}), told.text
+    result = site.fleet("verify")
+    assert (result.code, lines(result)) == (3, {"demo-001": "answers", "demo-002": "quarantined"}), result.text

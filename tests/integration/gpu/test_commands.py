@@ -26,9 +26,9 @@ def fleet(site, tmp_path):
     site.vars({"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": str(BIN / "python")})
 
     def run(*words, code=DONE):
-        told = site.fleet(*words, ANSIBLE_ROLES_PATH=f"{tmp_path}/roles:{ROOT}/roles")
-        assert told.code == code, told.text
-        return told
+        result = site.fleet(*words, ANSIBLE_ROLES_PATH=f"{tmp_path}/roles:{ROOT}/roles")
+        assert result.code == code, result.text
+        return result
 
     return run
 
@@ -61,8 +61,8 @@ def test_room_that_is_to_be_kept_is_kept(site, fleet):
     """Two GPUs, one of them for a 4g: seven 1g fit on the other, the eighth does not."""
     site.demo("twins", ONE, placement={"keep": FOUR})
     assert list(planned(fleet, "--size", "7").values()) == [7]
-    told = fleet("plan", "--size", "8", code=NO_ROOM)
-    assert f"room for 1 x {FOUR} is kept; otherwise 1 more fit" in told.err
+    result = fleet("plan", "--size", "8", code=NO_ROOM)
+    assert f"room for 1 x {FOUR} is kept; otherwise 1 more fit" in result.err
     words = ("--cluster", "twins", "--profile", ONE, "--keep", FOUR)
     assert list(fitting(fleet, *words, "--count", "7")[0].values()) == [7]
     assert fitting(fleet, *words, "--count", "8", code=NO_ROOM)[1]["fits"] is False
@@ -75,8 +75,8 @@ def test_no_two_servers_on_one_host(site, fleet):
     site.demo("twins", ONE, placement={"anti_affinity": "host"})
     assert sorted(planned(fleet, "--size", "2").values()) == [1, 1]
     mark = site.control.last()
-    told = fleet("scale", "--size", "3", "--yes", code=NO_ROOM)
-    assert "hosts that take one server of the fleet each: esx-twin-1, esx-twin-2; otherwise" in told.err
+    result = fleet("scale", "--size", "3", "--yes", code=NO_ROOM)
+    assert "hosts that take one server of the fleet each: esx-twin-1, esx-twin-2; otherwise" in result.err
     assert site.writes(mark) == []
     fleet("scale", "--size", "2", "--yes")
     fleet("add-vm", code=NO_ROOM)
@@ -100,8 +100,8 @@ def test_a_new_fleet_takes_what_fits(site, fleet):
     """Through the whole run: the lease of a fleet that has no record yet, the plan, the clones, and the target that stays."""
     site.demo("twins", SEVEN)
     mark = site.control.last()
-    told = fleet("scale", "--size", "5", "--yes", code=NO_ROOM)
-    assert "5 servers with grid_a100-7-40c do not fit on cluster twins, 2 would" in told.err
+    result = fleet("scale", "--size", "5", "--yes", code=NO_ROOM)
+    assert "5 servers with grid_a100-7-40c do not fit on cluster twins, 2 would" in result.err
     assert site.writes(mark) == [], "no folder, no record, no lease"
     fleet("scale", "--size", "5", "--partial", "--yes")
     assert site.record().target == 2
@@ -122,9 +122,9 @@ def test_room_that_is_only_possible_is_used_where_somebody_says_so(site, fleet):
     """Somebody's 1g on one of its slices: a third 2g fits when that is the seventh."""
     site.control.add_vm("squatter", cluster="lone", gpu_profiles=[ONE])
     site.demo("lone", TWO)
-    told = fleet("scale", "--size", "3", "--yes", code=NO_ROOM)
-    assert "2 would" in told.err
-    assert "--allow-possible" in told.err
+    result = fleet("scale", "--size", "3", "--yes", code=NO_ROOM)
+    assert "2 would" in result.err
+    assert "--allow-possible" in result.err
     (start,) = [entry["start"] for book in site.control.gpus() for entry in book["held"] if entry["vm"] == "squatter"]
     lucky = start == 6
     fleet("scale", "--size", "3", "--allow-possible", "--yes", code=DONE if lucky else 3)
@@ -137,7 +137,7 @@ def test_room_that_is_only_possible_is_used_where_somebody_says_so(site, fleet):
     [
         (("--cluster", "pair", "fit", "--profile", ONE), "options of the map do not reach `fleet gpu fit`"),
         (("--json", "explain", "demo-001"), "options of the map do not reach `fleet gpu explain`"),
-        (("fit", "--profile", ONE, "--host", "esx-nowhere"), "No host among those asked for is called 'esx-nowhere'"),
+        (("fit", "--profile", ONE, "--host", "esx-nowhere"), "No host among those requested is called 'esx-nowhere'"),
         (("fit", "--profile", ONE, "--host", "esx-lone", "--cluster", "pair"), "is called 'esx-lone'"),
         (("fit", "--profile", ONE, "--keep-count", "2"), "name it with --keep"),
         (("fit", "--profile", ONE, "--memory-gb", "nan"), "nan is no number of GiB"),
@@ -149,13 +149,13 @@ def test_what_is_no_question_is_refused(fleet, words, message):
 
 
 def test_a_host_with_fewer_logical_cpus_than_the_server_has_is_named(fleet):
-    told = fleet("gpu", "fit", "--profile", ONE, "--cluster", "lone", "--cpu", "4096", code=NO_ROOM).out
-    assert "logical CPUs, the server asks for 4096" in told
+    result = fleet("gpu", "fit", "--profile", ONE, "--cluster", "lone", "--cpu", "4096", code=NO_ROOM).out
+    assert "logical CPUs, the server asks for 4096" in result
 
 
 def test_a_refusal_shows_the_gpus_of_the_profiles_kind_alone(site, fleet):
-    told = fleet("gpu", "fit", "--profile", SEVEN, "--count", "40", code=NO_ROOM).out
-    free = told.split("free for certain (and at best):")[1]
+    result = fleet("gpu", "fit", "--profile", SEVEN, "--count", "40", code=NO_ROOM).out
+    free = result.split("free for certain (and at best):")[1]
     assert "esx-lone" in free
     assert all(host not in free for host in ("esx-even", "esx-filled", "esx-timed", "esx-linked")), free
 
@@ -163,30 +163,30 @@ def test_a_refusal_shows_the_gpus_of_the_profiles_kind_alone(site, fleet):
 def test_a_refused_plan_is_one_json_object(site, fleet):
     site.demo("twins", SEVEN)
     for words in (("plan", "--size", "5"), ("scale", "--size", "5", "--yes")):
-        told = fleet(*words, "--json", code=NO_ROOM)
-        error = json.loads(told.out)["error"]
+        result = fleet(*words, "--json", code=NO_ROOM)
+        error = json.loads(result.out)["error"]
         assert (error["kind"], error["exit_code"]) == ("no_room", NO_ROOM)
         assert "5 servers with grid_a100-7-40c do not fit on cluster twins, 2 would" in error["message"]
 
 
 def test_a_refused_change_of_gpus_says_nothing_of_a_target(site, fleet):
     site.demo("lone", SEVEN).grown(size=1)
-    told = fleet("scale-up", "demo-001", "--gpus", "2", "--check", code=NO_ROOM)
-    assert "target size" not in told.text
-    assert "do not fit on any host of fleet demo" in told.err
+    result = fleet("scale-up", "demo-001", "--gpus", "2", "--check", code=NO_ROOM)
+    assert "target size" not in result.text
+    assert "do not fit on any host of fleet demo" in result.err
     answer = json.loads(fleet("scale-up", "demo-001", "--gpus", "2", "--check", "--json", code=NO_ROOM).out)
     assert (answer["plan"], answer["error"]["exit_code"]) == (None, NO_ROOM)
 
 
 def test_the_numbers_of_a_cluster_are_those_of_fit(site, fleet):
     site.control.add_vm("squatter", cluster="lone", gpu_profiles=[ONE])
-    told = json.loads(fleet("gpu", "--summary", "--json", "--cluster", "lone", "--cluster", "pair").out)["clusters"]
-    assert [(one["name"], one["hosts"], one["gpus"]) for one in told] == [("lone", 1, 1), ("pair", 1, 2)]
-    for cluster in told:
+    result = json.loads(fleet("gpu", "--summary", "--json", "--cluster", "lone", "--cluster", "pair").out)["clusters"]
+    assert [(one["name"], one["hosts"], one["gpus"]) for one in result] == [("lone", 1, 1), ("pair", 1, 2)]
+    for cluster in result:
         _, answer = fitting(fleet, "--cluster", cluster["name"], "--profile", TWO)
         numbers = cluster["free"][TWO]
         assert (numbers["guaranteed"], numbers["possible"]) == (answer["guaranteed"], answer["possible"])
-    assert told[0]["free"][FOUR] == {"guaranteed": 0, "possible": 1, "stranded_gb": 5.0}
+    assert result[0]["free"][FOUR] == {"guaranteed": 0, "possible": 1, "stranded_gb": 5.0}
     lines = fleet("gpu", "--summary", "--cluster", "lone").out.splitlines()
     assert lines[0] == "cluster lone: 1 host, 1 GPU, 5 GB stranded"
     assert lines[2].split() == ["a100-1-5c", "6", "6", "5"]

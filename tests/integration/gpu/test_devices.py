@@ -194,8 +194,8 @@ def test_a_card_that_the_template_brings_is_told_until_fleet_yml_names_it(site):
     site.demo("cards", template="golden")
     (note,) = site.present(size=1, check=True)["plan"]["notes"]
     assert "template golden brings 10de:20f1 (a100-pt) by itself: no room is counted for that" in note
-    for told in ([CARD], []):
-        site.change("fleets", "demo", devices=told)
+    for result in ([CARD], []):
+        site.change("fleets", "demo", devices=result)
         assert site.present(size=1, check=True)["plan"]["notes"] == []
 
 
@@ -252,7 +252,7 @@ def test_a_group_that_runs_takes_its_own_gpus_and_no_others(site):
 
 @pytest.mark.parametrize("vcenter", POLICIES, indirect=True, scope="module")
 def test_a_vgpu_beside_device_groups_may_cost_one(site):
-    """Four GPUs in two pairs: where the single vGPU stands is not told, so one pair is certain and two are not possible."""
+    """Four GPUs in two pairs: where the single vGPU stands is not result, so one pair is certain and two are not possible."""
     site.control.add_vm("alone", cluster="bridged", gpu_profiles=[PAIR_MEMBER])
     site.demo("bridged", devices=[{"group": PAIR}])
     with pytest.raises(NoRoomError, match=r"2 servers .* do not fit on cluster bridged, 1 would"):

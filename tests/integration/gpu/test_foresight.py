@@ -43,8 +43,8 @@ def many(site):
 
 
 def asked(site, *words):
-    told = site.fleet(*words, "--json")
-    return told.code, json.loads(told.out)
+    result = site.fleet(*words, "--json")
+    return result.code, json.loads(result.out)
 
 
 def test_fit_says_what_the_plan_says(many):
@@ -104,20 +104,20 @@ def test_without_profile_and_fleet_there_is_no_question(many):
 
 def test_a_server_that_comes_next_is_explained_by_the_plan(many):
     plan = json.loads(many.fleet("plan", "--fleet", "f1", "--add", "2", "--json").out)["create"]
-    code, told = asked(many, "gpu", "explain", "f1-003")
-    assert (code, told["planned"]) == (DONE, True)
-    assert told["lines"][0] == "f1-003 is not there yet: it comes next in fleet f1, planned together with f1-002"
-    assert told["lines"][1].startswith(f"f1-003 is planned on {plan[1]['host']}, number ")
-    assert plan[1]["expected"][0]["pci_id"] in told["lines"][2]
+    code, result = asked(many, "gpu", "explain", "f1-003")
+    assert (code, result["planned"]) == (DONE, True)
+    assert result["lines"][0] == "f1-003 is not there yet: it comes next in fleet f1, planned together with f1-002"
+    assert result["lines"][1].startswith(f"f1-003 is planned on {plan[1]['host']}, number ")
+    assert plan[1]["expected"][0]["pci_id"] in result["lines"][2]
     assert "comes next in fleet f1" in many.fleet("gpu", "explain", "f1-002", FLEET_NAME="f0").out, "its name says whose it is"
     standing = asked(many, "gpu", "explain", "f1-001")[1]
     assert (standing["planned"], standing["lines"][0].split(" on ")[0]) == (False, f"f1-001 holds {TWO}")
 
 
 def test_a_server_for_which_there_is_no_place_is_explained(many):
-    told = many.fleet("gpu", "explain", "f9-004").out
-    assert "f9-004 does not fit:" in told
-    assert "4 requested, 3 guaranteed to fit" in told
+    result = many.fleet("gpu", "explain", "f9-004").out
+    assert "f9-004 does not fit:" in result
+    assert "4 requested, 3 guaranteed to fit" in result
 
 
 def test_whole_cards_fit_as_the_plan_says(site):

@@ -32,7 +32,7 @@ def test_killed_at_every_write_of_a_resize_and_run_again(tmp_path):
         return json.loads(done.stdout.splitlines()[-1]) | {"stderr": done.stderr}
 
     with ThreadPoolExecutor(CORES) as pool:
-        told = dict(zip(SCENARIOS, pool.map(killed, SCENARIOS), strict=True))
-    assert {scenario: one["writes"] for scenario, one in told.items()} == dict.fromkeys(SCENARIOS, WRITES)
-    assert [one["points"] for one in told.values()] == [2 * len(WRITES) + 2] * len(SCENARIOS)
-    assert {scenario: one["wrong"] for scenario, one in told.items() if one["wrong"]} == {}, told
+        result = dict(zip(SCENARIOS, pool.map(killed, SCENARIOS), strict=True))
+    assert {scenario: one["writes"] for scenario, one in result.items()} == dict.fromkeys(SCENARIOS, WRITES)
+    assert [one["points"] for one in result.values()] == [2 * len(WRITES) + 2] * len(SCENARIOS)
+    assert {scenario: one["wrong"] for scenario, one in result.items() if one["wrong"]} == {}, result

@@ -72,10 +72,10 @@ def test_refused_before_anything_is_written(site):
             resizing_plan(site, **how)
     with pytest.raises(UsageError, match="demo-009 is no server of fleet demo; its servers are: demo-001, demo-002"):
         resizing_plan(site, "demo-009", gpus=2)
-    told = site.fleet("scale-up", "demo-001", "--gpus", "17", "--yes")
-    assert (told.code, "17" in told.err) == (6, True), told.text
-    told = site.fleet("scale-up", "demo-001", "--gpus", "2")
-    assert (told.code, "~ change demo-001" in told.err) == (5, True), told.text
+    result = site.fleet("scale-up", "demo-001", "--gpus", "17", "--yes")
+    assert (result.code, "17" in result.err) == (6, True), result.text
+    result = site.fleet("scale-up", "demo-001", "--gpus", "2")
+    assert (result.code, "~ change demo-001" in result.err) == (5, True), result.text
     module = {"site_file": str(site.file), "fleet": "demo", "run": None, "state": "planned", "servers": ["demo-001"], "gpus": 2}
     module |= {"profile": None, "allow_possible": False, "ssh_args": "", "at_once": 1, "confirm": "other"}
     assert dispatch.resize(module, check=True)["changed"]
@@ -153,8 +153,8 @@ def test_plan_and_status_say_who_does_not_hold_what_fleet_yml_says(site):
     assert f"  {note}" in site.present(check=True)["plan_lines"]
     assert note in site.present(check=True)["plan"]["notes"]
     site.demo("pair", ONE)
-    told = json.loads(site.fleet("status", "--json").out)["fleets"][0]["notes"]
-    assert f"demo-002 is to hold {ONE} and holds {TWO}: fleet scale-up demo-002 finishes it" in told
+    result = json.loads(site.fleet("status", "--json").out)["fleets"][0]["notes"]
+    assert f"demo-002 is to hold {ONE} and holds {TWO}: fleet scale-up demo-002 finishes it" in result
 
 
 def test_linked_vgpus_are_left_as_they_are(site):
@@ -164,8 +164,8 @@ def test_linked_vgpus_are_left_as_they_are(site):
         UsageError, match=r"demo-001 holds a device group of linked vGPUs, which vCenter adds and removes only as"
     ):
         resizing_plan(site, gpus=1)
-    told = site.fleet("scale-up", "demo-001", "--gpus", "1", "--yes")
-    assert (told.code, "device group of linked vGPUs" in told.err) == (2, True), told.text
+    result = site.fleet("scale-up", "demo-001", "--gpus", "1", "--yes")
+    assert (result.code, "device group of linked vGPUs" in result.err) == (2, True), result.text
     assert [call.method for call in site.writes(mark) if not call.name.endswith("-state")] == []
     assert json.loads(site.fleet("status", "--json").out)["fleets"][0]["notes"] == []
 

@@ -50,10 +50,10 @@ def test_a_full_site_refuses_before_anything_is_written(site):
     mark = site.control.last()
     with pytest.raises(NoRoomError) as refused:
         site.present(add=1)
-    told = site.fleet("add-vm")
+    result = site.fleet("add-vm")
     assert site.changes(mark) == []
-    assert told.code == refused.value.exit_code == 6
-    for text in (str(refused.value), told.err):
+    assert result.code == refused.value.exit_code == 6
+    for text in (str(refused.value), result.err):
         assert f"A server with {SEVEN} does not fit on cluster pair: nothing was cloned." in text
         assert "full: 0 free slices, 8 needed (esx-pair 0000:3b:00.0, esx-pair 0000:3c:00.0)" in text
         assert "esx-pair 0000:3c:00.0: nothing" in text
@@ -63,8 +63,8 @@ def test_a_full_site_refuses_before_anything_is_written(site):
 def test_a_new_fleet_that_does_not_fit_leaves_no_folder_and_no_record(site):
     site.demo("pair", SEVEN, size={"initial": 3, "min": 0, "max": 40})
     mark = site.control.last()
-    told = site.fleet("scale", "--size", "3")
-    assert (told.code, f"3 servers with {SEVEN} do not fit on cluster pair, 2 would: nothing was cloned." in told.err) == (
+    result = site.fleet("scale", "--size", "3")
+    assert (result.code, f"3 servers with {SEVEN} do not fit on cluster pair, 2 would: nothing was cloned." in result.err) == (
         6,
         True,
     )
@@ -162,8 +162,8 @@ def test_a_vm_that_the_account_may_not_see_closes_its_gpu(site):
     with site.open() as controller:
         observed = controller.observe()
         seen = [vm for vm in observed.vms if vm.name != "hidden"]
-        told = read_gpus(controller.session, observed.hosts, seen)
-    (lone,) = [host for host in capacity(told).hosts if host.host.name == "esx-lone"]
+        result = read_gpus(controller.session, observed.hosts, seen)
+    (lone,) = [host for host in capacity(result).hosts if host.host.name == "esx-lone"]
     assert "System.Read" in lone.gpus[0].view.unknown
     assert all(room.guaranteed == room.possible == 0 for room in lone.gpus[0].profiles)
 

@@ -35,7 +35,8 @@ def certificate(folder: Path, name: str) -> tuple[str, str]:
 def put(tmp_path: Path, crt: str, key: str, *how: str) -> tuple[int, str]:
     """Run the tasks on this machine; the exit status, and what Ansible printed with all the detail that it has."""
     given = {"haproxy_tls_certificate": crt, "haproxy_tls_key": key, "haproxy_members": "nobody", "__haproxy_password": "x"}
-    given |= {"__haproxy_auth": str(tmp_path / "stats.auth"), "__haproxy_tls": str(tmp_path / "tls.pem"), "__haproxy_unasked": ""}
+    given |= {"__haproxy_auth": str(tmp_path / "stats.auth"), "__haproxy_tls": str(tmp_path / "tls.pem")}
+    given |= {"__haproxy_silent": ""}
     (tmp_path / "given.json").write_text(json.dumps(given))
     (tmp_path / "play.yml").write_text(PLAYBOOK)
     if not (tmp_path / "templates").exists():

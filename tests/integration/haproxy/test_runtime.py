@@ -155,8 +155,8 @@ def test_a_server_that_is_not_ready_gets_no_traffic_and_is_named(balancer, serve
     def until_told(_seconds: float) -> None:
         """The time is up when every server's check has told its state, however long a busy machine takes."""
         nonlocal passed
-        told = 2 * [("s1", "L7OK"), ("s2", "L7STS")]  # in each backend
-        balancer.wait_for(lambda: [(s.name, s.health.lstrip("* ")) for s in balancer.runtime.servers()] == told, 60)
+        result = 2 * [("s1", "L7OK"), ("s2", "L7STS")]  # in each backend
+        balancer.wait_for(lambda: [(s.name, s.health.lstrip("* ")) for s in balancer.runtime.servers()] == result, 60)
         passed = 60.0
 
     outcome = apply(balancer.runtime, steps, ready_timeout=60, clock=lambda: passed, sleep=until_told)

@@ -19,7 +19,7 @@ PLAYBOOK = f"""
     - ansible.builtin.include_tasks: {ROOT}/roles/haproxy/tasks/secret.yml
     - ansible.builtin.assert:
         that: __haproxy_password | length > 0
-        fail_msg: "refused: {{{{ __haproxy_unasked }}}}"
+        fail_msg: "refused: {{{{ __haproxy_silent }}}}"
     - ansible.builtin.copy:
         content: "{{{{ __haproxy_password }}}}"
         dest: "{{{{ told }}}}/{{{{ inventory_hostname }}}}"
@@ -50,23 +50,23 @@ def settle(tmp_path: Path, balancers: dict[str, dict], *, limit: str, stored: di
 
 @pytest.mark.parametrize("limit", ["lb-2", "lb-1,lb-2"])
 def test_it_is_the_one_that_another_balancer_has(tmp_path: Path, limit: str) -> None:
-    printed, told = settle(tmp_path, {"lb-1": {}, "lb-2": {}}, limit=limit, stored={"lb-1": "planted-c0ffee"})
-    assert told == dict.fromkeys(limit.split(","), "planted-c0ffee"), printed
+    printed, result = settle(tmp_path, {"lb-1": {}, "lb-2": {}}, limit=limit, stored={"lb-1": "planted-c0ffee"})
+    assert result == dict.fromkeys(limit.split(","), "planted-c0ffee"), printed
     assert "planted-c0ffee" not in printed
 
 
 def test_it_is_not_made_up_beside_one_that_cannot_be_read(tmp_path: Path) -> None:
-    printed, told = settle(tmp_path, {"lb-1": AWAY, "lb-2": {}}, limit="lb-2", stored={})
+    printed, result = settle(tmp_path, {"lb-1": AWAY, "lb-2": {}}, limit="lb-2", stored={})
     assert "refused: lb-1" in printed
-    assert told == {}
+    assert result == {}
 
 
 def test_a_balancer_away_does_not_matter_where_another_has_it(tmp_path: Path) -> None:
-    printed, told = settle(tmp_path, {"lb-1": AWAY, "lb-2": {}, "lb-3": {}}, limit="lb-2", stored={"lb-3": "planted-c0ffee"})
-    assert told == {"lb-2": "planted-c0ffee"}, printed
+    printed, result = settle(tmp_path, {"lb-1": AWAY, "lb-2": {}, "lb-3": {}}, limit="lb-2", stored={"lb-3": "planted-c0ffee"})
+    assert result == {"lb-2": "planted-c0ffee"}, printed
 
 
 def test_a_new_one_is_made_where_none_can_be(tmp_path: Path) -> None:
     away = AWAY | {"fleet_member": {"state": "creating"}}
-    printed, told = settle(tmp_path, {"lb-1": away, "lb-2": {}, "lb-3": {}}, limit="lb-2", stored={})
-    assert len(told["lb-2"]) == 24, printed
+    printed, result = settle(tmp_path, {"lb-1": away, "lb-2": {}, "lb-3": {}}, limit="lb-2", stored={})
+    assert len(result["lb-2"]) == 24, printed

@@ -146,9 +146,9 @@ def test_the_right_key_pulls_and_is_forgotten(registry: Registry, login: Login, 
 def test_a_wrong_key_is_refused_with_one_sentence(registry: Registry, login: Login, tmp_path: Path) -> None:
     code, printed = pull(tmp_path, registry, WRONG)
     assert code == 2, printed
-    (told,) = re.findall(r"^\[ERROR\]: Task failed: Module failed: (.*)$", printed, re.MULTILINE)
-    assert told.startswith(f"the login to the registry {registry.name} as $oauthtoken failed: "), told
-    assert re.search(r"(?i)unauthorized\. Check triton_server_registry, [a-z_]+username and [a-z_]+password\.$", told), told
+    (result,) = re.findall(r"^\[ERROR\]: Task failed: Module failed: (.*)$", printed, re.MULTILINE)
+    assert result.startswith(f"the login to the registry {registry.name} as $oauthtoken failed: "), result
+    assert re.search(r"(?i)unauthorized\. Check triton_server_registry, [a-z_]+username and [a-z_]+password\.$", result), result
     assert "manifests" not in str(registry.asked), "nothing is pulled after a refusal"
     assert_nowhere(WRONG, tmp_path, login, printed)
     assert list((tmp_path / "tmp").iterdir()) == []

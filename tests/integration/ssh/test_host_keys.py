@@ -77,8 +77,8 @@ def ping(tmp_path: Path, login: Path, guest: Sshd, hostkey: str, **more) -> subp
 def test_first_contact_through_a_jump_host(sshd, bastion):
     jump, options = bastion
     guest = sshd("127.0.0.2")
-    found, told = scan_host_keys(["127.0.0.2"], timeout=20, ssh_args=f"{options} -o Port={guest.port}")
-    assert (found, told) == ({"127.0.0.2": guest.hostkey}, {})
+    found, result = scan_host_keys(["127.0.0.2"], timeout=20, ssh_args=f"{options} -o Port={guest.port}")
+    assert (found, result) == ({"127.0.0.2": guest.hostkey}, {})
     assert jump.forwarded() == f"127.0.0.2 {guest.port}"
 
 
@@ -86,9 +86,9 @@ def test_a_jump_host_that_is_not_the_known_one_is_not_trusted(sshd, bastion):
     jump, options = bastion
     guest = sshd("127.0.0.2")
     jump.start()  # with another key
-    found, told = scan_host_keys(["127.0.0.2"], timeout=0, ssh_args=f"{options} -o Port={guest.port}")
+    found, result = scan_host_keys(["127.0.0.2"], timeout=0, ssh_args=f"{options} -o Port={guest.port}")
     assert found == {}
-    assert told["127.0.0.2"]
+    assert result["127.0.0.2"]
 
 
 def test_a_site_behind_a_jump_host_is_reached_by_ansible_with_the_recorded_key_alone(sshd, bastion, login, tmp_path):

@@ -65,9 +65,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
                 assert process.poll() is None, (folder / "log").read_text()
                 assert time.monotonic() < end, "the lab's vCenter was not ready in time"
                 time.sleep(0.02)
-            told = json.loads(ready.read_text())
-            endpoint = Endpoint(told["host"], told["port"], told["user"], password.read_text().strip(), str(ca))
-            yield Lab(endpoint, Control(told["control"]["url"], told["control"]["token"]))
+            result = json.loads(ready.read_text())
+            endpoint = Endpoint(result["host"], result["port"], result["user"], password.read_text().strip(), str(ca))
+            yield Lab(endpoint, Control(result["control"]["url"], result["control"]["token"]))
         finally:
             process.terminate()
             process.wait(20)

@@ -82,14 +82,14 @@ def test_in_flight_is_bounded(desk):
 
 def test_clones_run_side_by_side(desk):
     """All are started before the end of any is waited for, however long it takes to send them."""
-    told = []
+    result = []
     requests = desk.requests(NAMES)
     desk.good(
         clone.clone_all(
-            desk.session, requests, limit=8, timeout=20, on_progress=lambda name, state, _percent: told.append((name, state))
+            desk.session, requests, limit=8, timeout=20, on_progress=lambda name, state, _percent: result.append((name, state))
         )
     )
-    assert told[:8] == [(name, "started") for name in NAMES]
+    assert result[:8] == [(name, "started") for name in NAMES]
 
 
 def test_a_name_that_is_taken(desk):

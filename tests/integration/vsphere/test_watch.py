@@ -44,10 +44,10 @@ def test_nobody_is_asked_one_by_one(desk):
     assert counted["CreatePropertyCollector"] == counted["DestroyPropertyCollector"] == 1
 
 
-@pytest.mark.parametrize("told", ["none", "link-local"])
-def test_no_usable_address_is_a_matter_of_time(desk, two, told):
+@pytest.mark.parametrize("reported", ["none", "link-local"])
+def test_no_usable_address_is_a_matter_of_time(desk, two, reported):
     for name in two:
-        desk.control.guest(name, address=told if name == "demo-001" else "")
+        desk.control.guest(name, address=reported if name == "demo-001" else "")
     desk.power_on(two)
     assert watch.wait_addresses(desk.session, list(two.values()), None, timeout=1.2).keys() == {two["demo-002"]}
 

@@ -55,10 +55,10 @@ def test_the_first_ctrl_c_asks_the_run_to_end_and_time_or_a_second_one_kills_it(
         before = signal.getsignal(signal.SIGINT)
         with Interrupt(grace=5, clock=lambda: now[0]) as interrupt:
             interrupt.started(run.pid)
-            assert not interrupt.asked
+            assert not interrupt.sent
             signal.raise_signal(signal.SIGINT)
             assert run.wait(30) == -signal.SIGINT
-            assert (interrupt.asked, interrupt.overdue()) == (True, False)
+            assert (interrupt.sent, interrupt.overdue()) == (True, False)
             now[0] = 4.9
             assert not interrupt.overdue()
             now[0] = 5.0

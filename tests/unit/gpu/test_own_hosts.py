@@ -1,4 +1,4 @@
-"""Which part of a site is a fleet's, and what a mistyped name is told."""
+"""Which part of a site is a fleet's, and what a mistyped name is result."""
 
 from __future__ import annotations
 

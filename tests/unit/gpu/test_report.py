@@ -71,7 +71,7 @@ def test_time_sliced_gpus_are_drawn_by_their_lock():
 def test_a_gpu_that_is_not_offered_says_why():
     lines = drawn(gpu(1, Occupant("theirs", None)), maintenance=True)
     assert lines[0].endswith("(host esx-1 is in maintenance mode)")
-    assert lines[2].startswith("    [  not offered  ]  theirs stands on it")
+    assert lines[2].startswith("    [  not offered  ]  theirs uses it")
     assert "A theirs  a profile that cannot be read" in lines[3]
 
 
@@ -121,7 +121,7 @@ def test_explain_a_forced_position_a_reservation_and_an_unreadable_vm():
     assert "  it starts at slice 4: the other VMs leave no other start" in explain(where, "vm-1-1").lines
     assert "pinned" in explain(where, "sleeper").lines[0]
     theirs = explain(where, "theirs")
-    assert theirs.lines[1].startswith("  the GPU is not offered: theirs stands on it and its profile cannot be read (")
+    assert theirs.lines[1].startswith("  the GPU is not offered: theirs uses it and its profile cannot be read (")
     assert "System.Read" in theirs.lines[1]
     gain = "  without it the GPU would take at best 7 x a100-1-5c; how many it takes beside it is not known"
     assert f"{gain}, so no gain is guaranteed" in theirs.lines
@@ -150,9 +150,9 @@ def test_explain_a_planned_server_counts_those_before_it():
     plan = place(where, Request(equal_servers("abcdef", ["grid_a100-1-5c"])))
     on = "  grid_a100-1-5c: planned on GPU 0000:01:00.0, which holds 1 already"
     assert explain_planned(where, "a", plan).lines[1] == f"{on}: it fits whichever slices are taken and strands nothing more"
-    first = f"{on} and gets a first: it fits"
+    first = f"{on} and chooses a first: it fits"
     assert explain_planned(where, "b", plan).lines[1].startswith(first)
-    assert explain_planned(where, "f", plan).lines[1].startswith(f"{on} and gets a and 4 more first: it fits")
+    assert explain_planned(where, "f", plan).lines[1].startswith(f"{on} and chooses a and 4 more first: it fits")
     asleep = site(gpu(1), reservations=(Reservation("sleeper", ("grid_a100-1-5c",)),))
     plan = place(asleep, Request(equal_servers("a", ["grid_a100-1-5c"]), reservations=True))
     assert explain_planned(asleep, "a", plan).lines[1].startswith(on)

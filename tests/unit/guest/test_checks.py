@@ -43,7 +43,7 @@ def test_a_template_without_cloud_init_is_named() -> None:
 
 def test_a_clock_is_synchronised_or_close() -> None:
     def clock(epoch: float, *, synchronised: bool = False) -> str:
-        return checks.clock({"epoch": epoch, "synchronised": synchronised}, asked=1000, answered=1100, limit=10)
+        return checks.clock({"epoch": epoch, "synchronised": synchronised}, sent=1000, answered=1100, limit=10)
 
     assert clock(5000, synchronised=True) == ""
     assert clock(1000) == clock(1050) == clock(1100) == ""  # however long the first boot took

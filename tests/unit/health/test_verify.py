@@ -19,21 +19,21 @@ def member(state: str = "ready", reason: str | None = None, power: str = "powere
 
 
 @pytest.mark.parametrize(
-    ("one", "told", "word", "reason", "code"),
+    ("one", "outcome", "word", "reason", "code"),
     [
         (member(), YES, "answers", None, 0),
         (member("configuring"), YES, "answers", None, 0),
         (member(), NO, "fails", "Triton is not ready", 1),
-        (member(), None, "fails", "The run ended before it was asked.", 1),
+        (member(), None, "fails", "The run ended before it was queried.", 1),
         (member("stopped", "it is powered off", "poweredOff"), NO, "stopped", "Triton is not ready", 1),
         (member("quarantined", "no driver"), NO, "quarantined", "no driver (Triton is not ready)", 3),
         (member("quarantined", "no driver"), YES, "quarantined", "no driver (it answers now)", 3),
-        (member("draining"), None, "draining", "It is on its way out and is not asked.", 0),
+        (member("draining"), None, "draining", "It is draining and is not queried.", 0),
     ],
 )
-def test_a_verdict(one: dict[str, Any], told: Response | None, word: str, reason: str | None, code: int) -> None:
-    found = verify.judge(one, told)
-    assert (found.verdict, found.reason, found.seconds) == (word, reason, told.seconds if told else None)
+def test_a_verdict(one: dict[str, Any], outcome: Response | None, word: str, reason: str | None, code: int) -> None:
+    found = verify.judge(one, outcome)
+    assert (found.verdict, found.reason, found.seconds) == (word, reason, outcome.seconds if outcome else None)
     assert verify.exit_code([found]) == code
 
 

@@ -70,9 +70,9 @@ def test_a_lease_that_is_not_understood_is_never_free(value):
 
 def test_who_since_when_until_when():
     one = lease.take("r", Owner("anna", "ops1", "scale_out.yml", "AWX job 17"), NOON)
-    told = lease.refusal("demo", one)
+    result = lease.refusal("demo", one)
     for word in ("anna on ops1 (scale_out.yml, AWX job 17)", "since 2026-01-01 12:00:00 UTC", "at 2026-01-01 12:01:00 UTC"):
-        assert word in told
+        assert word in result
     assert "45 s left): waiting, giving up in 30 s" in lease.waiting("demo", one, NOON + timedelta(seconds=15), 30)
 
 

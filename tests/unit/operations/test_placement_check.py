@@ -72,5 +72,5 @@ def test_a_difference_is_told_where_something_was_foreseen():
     assert difference(planned(free), member("one", "a", SECOND)) is None
     assert difference(planned(assigned), member("one", "a", FIRST)) is None
     assert difference(planned(assigned), member("one", "a")) is None, "vCenter does not tell"
-    assert difference(planned(assigned), member("one", "a", SECOND)) == f"one stands on a {SECOND}, expected was a {FIRST}"
-    assert difference(planned(free), member("one", "b", SECOND)) == f"one stands on b {SECOND}, expected was a"
+    assert difference(planned(assigned), member("one", "a", SECOND)) == f"one is on a {SECOND}, expected was a {FIRST}"
+    assert difference(planned(free), member("one", "b", SECOND)) == f"one is on b {SECOND}, expected was a"

@@ -36,6 +36,6 @@ def test_hardware_by_number_of_gpus(gpus: int, version: int) -> None:
     ],
 )
 def test_problems(change: dict[str, object], gpus: tuple[str, ...], words: list[str]) -> None:
-    told = problems(replace(GOOD, **change), Shape("t", gpu_profiles=gpus), "triton-net")  # type: ignore[arg-type]
-    assert bool(told) is bool(words)
-    assert [word for word in words if word not in "; ".join(told)] == []
+    result = problems(replace(GOOD, **change), Shape("t", gpu_profiles=gpus), "triton-net")  # type: ignore[arg-type]
+    assert bool(result) is bool(words)
+    assert [word for word in words if word not in "; ".join(result)] == []

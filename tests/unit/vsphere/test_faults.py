@@ -51,7 +51,7 @@ def test_a_lost_swap_is_a_conflict():
 
 
 @pytest.mark.parametrize(
-    ("trouble", "told"),
+    ("trouble", "result"),
     [
         (vim.fault.NotAuthenticated(msg="The session is not authenticated."), "a new login did not help"),
         (TimeoutError("timed out"), "no answer within the time limit"),
@@ -60,10 +60,10 @@ def test_a_lost_swap_is_a_conflict():
         (socket.gaierror(-2, "Name or service not known"), "the name is not known"),
     ],
 )
-def test_a_lost_connection(trouble, told):
+def test_a_lost_connection(trouble, result):
     error = translate("read VMs", trouble)
     assert isinstance(error, ConnectError)
-    assert told in str(error)
+    assert result in str(error)
 
 
 def test_an_error_of_ours_stays_as_it_is():

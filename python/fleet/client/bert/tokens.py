@@ -11,7 +11,7 @@ from fleet.errors import UsageError
 
 @dataclass(frozen=True)
 class Tokens:
-    """A text in numbers, and where in it each of them stands."""
+    """A text in numbers, and where in it each of them is."""
 
     ids: list[int]
     places: list[tuple[int, int]]  # first character, and the one behind the last
@@ -27,7 +27,7 @@ class Vocabulary:
             UsageError: it is no vocabulary, or the library is not installed.
         """
         try:
-            from tokenizers import BertWordPieceTokenizer  # noqa: PLC0415  the extra `bert`: only who asks a BERT needs it
+            from tokenizers import BertWordPieceTokenizer  # noqa: PLC0415  the extra `bert`: only questions to a BERT need it
         except ImportError as error:
             raise UsageError("A BERT's vocabulary needs the library tokenizers: pip install 'triton-fleet[bert]'.") from error
         words = Path(path).read_text(encoding="utf-8").split("\n")

@@ -32,12 +32,12 @@ class Window:
     ids: list[int]
     mask: list[int]
     segments: list[int]
-    first: int  # the text's word that stands first in this window
-    begin: int  # the place in the window where it stands
+    first: int  # the text's word that comes first in this window
+    begin: int  # its place in the window
     length: int  # how many of the text's words it holds
 
     def context(self, word: int) -> float | None:
-        """How much of the text stands around a word here; ``None`` when it is not here."""
+        """How much of the text is around a word here; ``None`` when it is not here."""
         before, after = word - self.first, self.first + self.length - 1 - word
         return None if before < 0 or after < 0 else min(before, after) + 0.01 * self.length
 

@@ -25,7 +25,7 @@ def is_url(source: str) -> bool:
 
 
 def shown(source: str) -> str:
-    """A source for people and logs: a URL without its query, where signatures stand."""
+    """A source for people and logs: a URL without its query, where signatures are."""
     return source.split("?", 1)[0].split("#", 1)[0] if is_url(source) else source
 
 
@@ -68,7 +68,7 @@ def fetch(url: str, digest: str, target: Path, headers: Mapping[str, str] | None
         with opener.open(request, timeout=STALLED) as answer, target.open("wb") as file:
             _copy(answer, file)
     except urllib.error.HTTPError as error:
-        hint = ": does model_repository_headers hold what it asks for?" if error.code in (401, 403) else ""
+        hint = ": does model_repository_headers hold what it requires?" if error.code in (401, 403) else ""
         raise GuestError(f"{shown(url)} answered HTTP {error.code} {error.reason}{hint}") from error
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise GuestError(f"{shown(url)} cannot be fetched: {getattr(error, 'reason', None) or error}") from error

@@ -180,7 +180,7 @@ def _unpack(archive: Path, target: Path, name: str) -> None:
 
 
 def _sync_tree(root: Path) -> None:
-    """Have it on disk before it gets its name: nobody looks into the cache again."""
+    """Have it on disk before it receives its name: nobody looks into the cache again."""
     for folder, _, files in os.walk(root):
         for name in files:
             path = Path(folder) / name

@@ -72,7 +72,7 @@ def group_capacity(host: GpuHost, views: Sequence[GpuView], name: str, catalogue
     """The remaining capacity of a host for one device group.
 
     Under the assumption above ``guaranteed`` is never too high (and exact where no VM holds a group), ``possible`` is exact:
-    compared with every way to stand on linked GPUs in tests/unit/gpu/test_device_groups.py.
+    compared with every arrangement on linked GPUs in tests/unit/gpu/test_device_groups.py.
 
     Args:
         host: the host.

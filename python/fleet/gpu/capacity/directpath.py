@@ -1,6 +1,6 @@
 """vSphere 9's DirectPath profile capacity rules arrangements out.
 
-It reports how many more vGPUs of a profile a host takes as its GPUs now stand. An arrangement of one GPU stays only when
+It reports how many more vGPUs of a profile a host takes as its GPUs are now. An arrangement of one GPU stays only when
 some combination of arrangements of the host's other GPUs adds up to that number. ``fleet.vsphere.directpath`` reads it.
 """
 

@@ -1,6 +1,6 @@
 """Whole cards: whether those that a host passes through suffice for the devices of some servers. Pure.
 
-A device asks for one card by its address, for any card of a kind with a label, or for any card of a kind. These sets of cards
+A device requests one card by its address, for any card of a kind with a label, or for any card of a kind. These sets of cards
 are a laminar family: two of them either share no card or one contains the other. So the greedy matching that serves the most
 constrained device first is a maximum one.
 """
@@ -37,7 +37,7 @@ def whole_cards(devices: Iterable[PciDevice]) -> tuple[DynamicDevice | FixedDevi
 
 
 def kind_of(card: WholeCard) -> str:
-    """A card's kind, printed like a device that asks for it."""
+    """A card's kind, printed like a device that requests it."""
     if card.vendor_id is None or card.device_id is None:
         return "unknown device"
     return str(DynamicDevice(card.vendor_id, card.device_id, card.label))
@@ -50,7 +50,7 @@ def card_text(host: GpuHost, card: WholeCard) -> str:
 
 
 def matches(card: WholeCard, device: PciDevice) -> bool:
-    """Whether a card, free or not, is one that a device asks for."""
+    """Whether a card, free or not, is one that a device requests."""
     if isinstance(device, FixedDevice):
         return card.pci_id.lower() == device.pci_id.lower()
     return (
@@ -72,7 +72,7 @@ def counted_claims(host: GpuHost, *, reservations: bool) -> tuple[CardClaim, ...
 
 
 def cards_fit(host: GpuHost, devices: Sequence[PciDevice], *, reservations: bool = False) -> bool:
-    """Whether each of some devices gets a card of its own that is guaranteed to be free. Exact.
+    """Whether each of some devices can have a card of its own that is guaranteed to be free. Exact.
 
     Args:
         host: the host.
@@ -104,7 +104,7 @@ def _most_constrained_first(device: PciDevice) -> int:
 
 
 def cards_text(host: GpuHost, devices: Sequence[PciDevice], *, reservations: bool) -> str:
-    """In words, how many cards a host has of each kind that one server asks for, and the VMs that hold them."""
+    """In words, how many cards a host has of each kind that one server requests, and the VMs that hold them."""
     if host.cards_unknown:
         return f"{host.cards_unknown}; its cards are not offered"
     claims = counted_claims(host, reservations=reservations)

@@ -1,4 +1,4 @@
-"""What is known of each slice of a MIG GPU: which vGPU stands there, or that some vGPU does, or may."""
+"""What is known of each slice of a MIG GPU: which vGPU uses it, or that some vGPU does, or may."""
 
 from __future__ import annotations
 

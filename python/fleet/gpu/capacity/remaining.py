@@ -1,7 +1,7 @@
 """Capacity that remains: how many more vGPUs of each profile each physical GPU takes, and why not more.
 
 *guaranteed*: fit in every arrangement that is consistent with the VMs on the GPU, wherever the manager puts each of them.
-*possible*: fit in the best one. The difference is what vCenter does not report: the slices on which the VMs stand.
+*possible*: fit in the best one. The difference is what vCenter does not report: the slices that the VMs use.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The state of one physical GPU under uncertainty, and what one more vGPU makes of it.
 
-vCenter reports which VMs stand on a GPU, not where. A :class:`GpuState` therefore is the *set* of all arrangements that are
+vCenter reports which VMs use a GPU, not where. A :class:`GpuState` therefore is the *set* of all arrangements that are
 consistent with them (a belief state); one more vGPU moves the set to everything that the vGPU manager may have made of it.
 Two questions follow: does a profile fit in every arrangement (*guaranteed*), or in some (*possible*)?
 
@@ -60,12 +60,12 @@ class GpuState:
 
 
 def empty_state(tokens: tuple[str, ...], mode: str, *, other_mode: str = "", mode_known: bool = True) -> GpuState:
-    """The state of a GPU on which nothing stands."""
+    """The state of a GPU that nothing uses."""
     return GpuState(tokens, mode, frozenset({_EMPTY[mode]}), other_mode, mode_known)
 
 
 def is_empty(state: GpuState) -> bool:
-    """Whether nothing stands on it in any arrangement."""
+    """Whether nothing uses it in any arrangement."""
     return state.arrangements == frozenset({_EMPTY[state.mode]})
 
 
@@ -120,7 +120,7 @@ def add_vgpu(state: GpuState, stem: str) -> GpuState | None:
 
 
 def add_vgpu_at(state: GpuState, stem: str, start: int) -> GpuState | None:
-    """The state after one more vGPU at a known start (in memory slices); None when that contradicts what stands there.
+    """The state after one more vGPU at a known start (in memory slices); None when that contradicts what is there.
 
     A time-sliced vGPU has no start: it counts as in :func:`add_vgpu`.
     """

@@ -104,7 +104,7 @@ def _why_not_offered(gpu: PhysicalGpu, tokens: tuple[str, ...], catalogue: Catal
 def _why_unreadable(occupant: Occupant, catalogue: Catalogue) -> str:
     if occupant.profile is None and not occupant.choices:
         why = occupant.why_unreadable or f"the account lacks the privilege {READ_PRIVILEGE} on that VM"
-        return f"{occupant.vm} stands on it and its profile cannot be read ({why})"
+        return f"{occupant.vm} uses it and its profile cannot be read ({why})"
     names = (occupant.profile,) if occupant.profile is not None else [name for choice in occupant.choices for name in choice]
     for name in names:
         profile = catalogue.find(name)

@@ -1,4 +1,4 @@
-"""MIG geometry: where GPU instances may stand on a MIG GPU (memory slices, allowed starts), and the maximal mixes of them.
+"""MIG geometry: where GPU instances may start on a MIG GPU (memory slices, allowed starts), and the maximal mixes of them.
 
 Source: ``nvidia-smi mig -lgipp`` of A100-40, H100-80 and H100 NVL (identical in the public outputs), go-nvml's a100.go for
 A100-80 and a30.go for A30. Some public mock tables for H100 and newer GPUs contradict the hardware (a 3g of three
@@ -59,7 +59,7 @@ Mix = tuple[str, ...]  # a multiset of GPU instances: their names, largest first
 
 @cache
 def free_masks(slices: int, name: str, taken: int) -> tuple[int, ...]:
-    """Where one more GPU instance may stand.
+    """Where one more GPU instance may start.
 
     Args:
         slices: the GPU's memory slices: 8 or 4.

@@ -1,4 +1,4 @@
-"""Which host and which GPU each new server gets.
+"""The host and the GPU of each new server.
 
 request              what is requested
 demand               the request as classes of equal servers
@@ -10,7 +10,7 @@ offer                what one host has for a request
 headroom             room that is kept for a bigger profile
 cost_curve           what more vGPUs of one profile cost, and how to split them at the least cost
 gpu_allocation       on which GPU of a host each vGPU is expected
-host_allocation      how many servers each host gets
+host_allocation      how many servers each host receives
 possible_servers     servers beyond the guaranteed ones
 power_on_order       the servers of one host in the order of their power-ons
 place                all of it: a request and a site give a placement plan

@@ -1,6 +1,6 @@
 """Servers that share no physical GPU: which batches of them a host takes, and on which GPUs at the least cost.
 
-Only a pin (``pciPassthru<N>.cfg.gpu-pci-id``) decides which GPU a vGPU gets. With pins each server gets GPUs of its own;
+Only a pin (``pciPassthru<N>.cfg.gpu-pci-id``) decides the GPU of a vGPU. With pins each server has GPUs of its own;
 without them two servers of one host are guaranteed to be apart only where no GPU could hold both.
 """
 
@@ -29,7 +29,7 @@ def batches_apart(states: tuple[GpuState, ...], demand: Demand, *, unknown_gpu: 
     could hold two of them.
 
     Args:
-        states: the GPUs on which no server of the same fleet stands.
+        states: the GPUs without a server of the same fleet.
         demand: the classes, and the most servers of each.
         unknown_gpu: whether the host has a GPU of the same model that cannot be read.
         pinned: whether the site pins vGPUs to physical GPUs.

@@ -78,7 +78,7 @@ def segments(curves: Sequence[tuple[int, ...]]) -> list[Segment]:
 
 
 def split_by_slope(curves: Sequence[tuple[int, ...]], count: int) -> list[int]:
-    """How many each curve gets when ``count`` are split by slope.
+    """How many each curve receives when ``count`` are split by slope.
 
     At most one segment is taken in part; without that the cost is the least.
     """

@@ -85,7 +85,7 @@ def server_classes(request: Request, catalogue: Catalogue) -> tuple[ServerClass,
     seen: set[str] = set()
     for server in request.servers:
         if not server.profiles and not server.devices:
-            raise UsageError(f"server {server.name} asks for no GPU profile, so there is nothing to place: give gpu_profiles")
+            raise UsageError(f"server {server.name} requests no GPU profile, so there is nothing to place: give gpu_profiles")
         if server.name in seen:
             raise UsageError(f"two servers are called {server.name}: names are unique in a fleet")
         seen.add(server.name)

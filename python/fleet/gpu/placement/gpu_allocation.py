@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_STEPS = 300_000  # up to here the cheapest allocation is searched completely
 
-Allocations = dict[Multiset, tuple[int, tuple[Multiset, ...]]]  # by multiset of vGPUs: the least cost, and what each GPU gets
+Allocations = dict[Multiset, tuple[int, tuple[Multiset, ...]]]  # by multiset of vGPUs: the least cost, and what each GPU receives
 
 
 @lru_cache(maxsize=1 << 12)
@@ -51,7 +51,7 @@ def allocation_steps(states: tuple[GpuState, ...], stems: tuple[str, ...], bound
 
 
 def allocate_batch(states: tuple[GpuState, ...], demand: Demand, batch: Multiset) -> tuple[Multiset, ...]:
-    """How many vGPUs of each profile each GPU of a host gets of a guaranteed batch.
+    """How many vGPUs of each profile each GPU of a host receives of a guaranteed batch.
 
     The cheapest allocation where that takes at most ``MAX_STEPS`` steps; beyond it by slope for one profile, else greedy.
     """

@@ -1,8 +1,8 @@
-"""How many servers each host gets: the most in all, then the least cost, always the same for the same site.
+"""How many servers each host receives: the most in all, then the least cost, always the same for the same site.
 
-Each host gets one of its guaranteed batches: a multiple-choice knapsack problem with the requested servers as its capacity. Small
-problems are solved exactly by dynamic programming over the hosts. For larger ones of one class the number stays exact and the
-cost goes by the lower convex hulls of the hosts' cost curves; of several classes a greedy choice, host after host, places at
+Each host receives one of its guaranteed batches: a multiple-choice knapsack problem with the requested servers as its capacity.
+Small problems are solved exactly by dynamic programming over the hosts. For larger ones of one class the number stays exact and
+the cost goes by the lower convex hulls of the hosts' cost curves; of several classes a greedy choice, host after host, places at
 least half of the most (each host's batches complete) or one in (classes + 1). Proofs: docs/gpu.md.
 """
 
@@ -148,7 +148,7 @@ def _cost_curve(offer: Offer, most: int, request: Request) -> tuple[int, ...]:
 
 
 def _several_classes(offers: Sequence[Offer], requested: Multiset, headroom: Headroom) -> HostAllocation:
-    """Greedy, host after host: each gets its largest batch of what is still unplaced."""
+    """Greedy, host after host: each receives its largest batch of what is still unplaced."""
     reserved, kept = reserved_hosts(offers, len(requested), headroom)
     empty = nothing(len(requested))
     unplaced, batches = requested, []

@@ -36,10 +36,10 @@ class Offer:
     Attributes:
         host: the host.
         views: its GPUs that may take a requested vGPU.
-        demand: the request's classes, with the most servers of each that this host may be asked for.
+        demand: the request's classes, with the most servers of each that this host may receive.
         batches: the batches of servers that it takes.
         unknown_gpu: whether it has a GPU that cannot be read and may take a vGPU.
-        same_fleet: how many servers of the same fleet stand there already.
+        same_fleet: how many servers of the same fleet are there already.
         obstacles: why it takes nothing, or not more.
         spelling: the profiles' names as this host prints them, by stem.
         all_states: the states of all its GPUs that can be read; none when the host takes nothing of this request.
@@ -170,10 +170,10 @@ def _class_obstacle(host: GpuHost, server: ServerClass, spelling: dict[str, str]
             return Obstacle("profile", f"host {host.name} does not offer {profile.stem}")
         limit, held = profile.max_per_vm, server.profiles.count(profile)
         if limit is not None and held > limit:
-            text = f"vCenter lets one VM hold {limit} vGPUs of {profile.stem}, the server asks for {held}"
+            text = f"vCenter lets one VM hold {limit} vGPUs of {profile.stem}, the server requests {held}"
             return Obstacle("per-vm", text)
     if host.cpus is not None and server.cpu > host.cpus:
-        return Obstacle("cpus", f"host {host.name} has {host.cpus} logical CPUs, the server asks for {server.cpu}")
+        return Obstacle("cpus", f"host {host.name} has {host.cpus} logical CPUs, the server requests {server.cpu}")
     return _too_many_vgpus(host, len(server.profiles))
 
 
@@ -182,7 +182,7 @@ def _too_many_vgpus(host: GpuHost, held: int) -> Obstacle | None:
     if limit is None and held > 1:
         return Obstacle("per-vm", f"how many vGPUs one VM may hold on host {host.name} was not read from vCenter")
     if limit is not None and held > limit:
-        return Obstacle("per-vm", f"host {host.name} lets one VM hold {limit} vGPUs, the server asks for {held}")
+        return Obstacle("per-vm", f"host {host.name} lets one VM hold {limit} vGPUs, the server requests {held}")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Which host and which GPU each new server gets, before anything is cloned."""
+"""The host and the GPU of each new server, before anything is cloned."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class ExpectedGpu:
     Attributes:
         pci_id: that GPU's address: the pin, or the GPU on which least would be stranded; empty where none can be expected.
         profile: the profile, in the host's spelling.
-        among: the GPUs of the host that the vGPU may get. One: it gets that. Several: the host's manager chooses.
-        assigned: whether the host's assignment policy decides which one it gets.
+        among: the GPUs of the host that the vGPU may be on. One: it is that one. Several: the host's manager chooses.
+        assigned: whether the host's assignment policy decides which one it is.
     """
 
     pci_id: str

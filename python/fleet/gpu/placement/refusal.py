@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fleet.gpu.placement.request import Request
     from fleet.gpu.site import GpuHost, GpuSite
 
-MAX_HOSTS = 200  # hosts asked again with an obstacle removed; beyond it the number is a lower bound
+MAX_HOSTS = 200  # hosts tried again with an obstacle removed; beyond it the number is a lower bound
 
 
 @dataclass(frozen=True, slots=True)

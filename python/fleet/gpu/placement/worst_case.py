@@ -1,6 +1,6 @@
 """Whether a host takes a server whatever its vGPU manager does: worst-case (adversarial) analysis.
 
-PowerOn names the host; *which GPU and which slices* a vGPU gets there is the manager's choice. The manager is taken as an
+PowerOn names the host; *which GPU and which slices* a vGPU receives there is the manager's choice. The manager is taken as an
 adversary: with a multiset *D* of vGPUs on the host it may have allocated them to the GPUs in any way that fits, and each GPU may
 then be in any of its arrangements. So the next vGPU *p* may be refused exactly when *D* can be split so that no GPU is
 guaranteed to take *p*: when *D* is a sum of one *blocking* multiset for each GPU. All such sums are one sumset.

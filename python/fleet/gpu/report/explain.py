@@ -1,4 +1,4 @@
-"""Why a VM stands where it stands, and what it blocks; why a planned server goes where it goes. Pure."""
+"""Why a VM is where it is, and what it blocks; why a planned server goes where it goes. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fleet.gpu.placement.place import Placement, PlacementPlan
     from fleet.gpu.site import GpuHost, GpuSite, PhysicalGpu
 
-NO_SUCH_VM = "No VM called {name} stands on a GPU or waits for one (`fleet gpu` lists them)"
+NO_SUCH_VM = "No VM called {name} uses a GPU or waits for one (`fleet gpu` lists them)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Explanation:
 
 
 def explain(site: GpuSite, name: str) -> Explanation | None:
-    """Explain a VM that stands on a GPU, holds a whole one, or waits, powered off, for either; None when no VM has the name."""
+    """Explain a VM that uses a GPU, holds a whole one, or waits, powered off, for either; None when no VM has the name."""
     catalogue = Catalogue(site.facts)
     lines: list[str] = []
     blocks: list[Blocked] = []
@@ -212,4 +212,4 @@ def _load(view: GpuView, earlier: Sequence[str]) -> str:
     if not earlier:
         return text
     more = f" and {len(earlier) - 1} more" if len(earlier) > 1 else ""
-    return f"{text} and gets {earlier[0]}{more} first"
+    return f"{text} and chooses {earlier[0]}{more} first"

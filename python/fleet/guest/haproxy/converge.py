@@ -67,7 +67,7 @@ def problem(not_admitted: Mapping[str, str], not_drained: Mapping[str, int], dra
     """What :func:`apply` could not do, in one sentence; empty when it did all."""
     bad = [f"{name} was not admitted ({why})" for name, why in sorted(not_admitted.items())]
     bad += [
-        f"{name} still had {left} request(s) or stream(s) after {drain_timeout:g} s: it gets nothing new; "
+        f"{name} still had {left} request(s) or stream(s) after {drain_timeout:g} s: it receives nothing new; "
         "run again, or end them with force"
         for name, left in sorted(not_drained.items())
     ]

@@ -55,7 +55,7 @@ class Server:
 
     @property
     def serving(self) -> bool:
-        """Whether it gets traffic."""
+        """Whether it receives traffic."""
         return self.status.startswith(("UP", "no check"))
 
 
@@ -98,7 +98,7 @@ class Runtime:
             ) from error
         return answer.decode(errors="replace").strip("\n")
 
-    def tell(self, command: str, *expected: str) -> None:
+    def command(self, command: str, *expected: str) -> None:
         """Send a command that changes something; its answer must be empty or begin with one of ``expected``.
 
         Raises:
@@ -122,23 +122,23 @@ class Runtime:
 
     def add(self, backend: str, name: str, address: str, port: int, options: str) -> None:
         """Make a server. It starts in maintenance, its checks asleep."""
-        self.tell(f"add server {backend}/{name} {endpoint(address, port)} {options}".rstrip(), "New server registered")
+        self.command(f"add server {backend}/{name} {endpoint(address, port)} {options}".rstrip(), "New server registered")
 
     def check_on(self, backend: str, name: str) -> None:
         """Start its health checks."""
-        self.tell(f"enable health {backend}/{name}")
+        self.command(f"enable health {backend}/{name}")
 
     def set_state(self, backend: str, name: str, state: str) -> None:
         """Set ``ready``, ``drain`` or ``maint``."""
-        self.tell(f"set server {backend}/{name} state {state}")
+        self.command(f"set server {backend}/{name} state {state}")
 
     def cut(self, backend: str, name: str) -> None:
         """End what still runs on it."""
-        self.tell(f"shutdown sessions server {backend}/{name}")
+        self.command(f"shutdown sessions server {backend}/{name}")
 
     def delete(self, backend: str, name: str) -> None:
         """Delete a server that is in maintenance and has no connection left."""
-        self.tell(f"del server {backend}/{name}", "Server deleted")
+        self.command(f"del server {backend}/{name}", "Server deleted")
 
 
 def endpoint(address: str, port: int) -> str:

@@ -159,7 +159,7 @@ def apply(
 ) -> Outcome:
     """Carry out the steps of :func:`plan`; times are seconds.
 
-    A server without a good check within ``ready_timeout`` gets no traffic and is reported; so is one that still has
+    A server without a good check within ``ready_timeout`` receives no traffic and is reported; so is one that still has
     requests after ``drain_timeout`` (``force`` ends those instead). Neither is an exception: the others go on.
 
     Raises:

@@ -279,7 +279,7 @@ def unpack(archive: Path, wanted: Mapping[str, Item], missing: list[str], target
         with tarfile.open(archive) as tar:
             for member in tar:
                 if member.name not in files or not member.isreg():
-                    raise GuestError(f"the archive holds '{member.name}', which nobody asked for")
+                    raise GuestError(f"the archive holds '{member.name}', which nobody requested")
                 _unpack_file(tar, member, target / member.name, files.pop(member.name), owner)
     except (tarfile.TarError, EOFError) as error:
         raise GuestError(f"the archive of models cannot be read: {error}") from error

@@ -49,7 +49,7 @@ class Report:
     seconds: float
     server: str  # name and version
     models: list[Answered] = field(default_factory=list)
-    skipped: dict[str, str] = field(default_factory=dict)  # model → why no inference was asked
+    skipped: dict[str, str] = field(default_factory=dict)  # model → why no inference was tried
     answered_by: dict[str, int] = field(default_factory=dict)  # server behind a balancer → answers
 
 
@@ -57,7 +57,7 @@ class Triton:
     """Triton at a URL such as ``http://127.0.0.1:8000``."""
 
     def __init__(self, url: str, timeout: float = 30.0, *, verify: bool = True) -> None:
-        """Each request may take ``timeout`` seconds. A URL without a scheme gets ``http``; ``verify`` is for TLS."""
+        """Each request may take ``timeout`` seconds. A URL without a scheme means ``http``; ``verify`` is for TLS."""
         self.url = (url if "://" in url else f"http://{url}").rstrip("/")
         self.timeout = timeout
         self.answered_by = ""  # the server that gave the last answer, as a balancer of this project names it
@@ -65,7 +65,7 @@ class Triton:
         if not verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        # No proxy of the environment stands between a guest and its own Triton.
+        # No proxy of the environment comes between a guest and its own Triton.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
 
     def call(
@@ -135,7 +135,7 @@ class Triton:
         self.call(f"/v2/repository/models/{urllib.parse.quote(model)}/unload", {})
 
     def infer(self, model: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """One inference; ``request`` has ``inputs`` as KServe v2 JSON. Outputs asked for in binary form come without data."""
+        """One inference; ``request`` has ``inputs`` as KServe v2 JSON. Outputs requested in binary form come without data."""
         body, json_length = to_body(request)
         return dict(self.call(f"/v2/models/{urllib.parse.quote(model)}/infer", body, json_length=json_length))
 
@@ -232,7 +232,7 @@ def _ask(triton: Triton, name: str, given: Mapping[str, Any] | None, where: str,
         # Outputs in binary form: JSON cannot carry every datatype.
         answer = triton.infer(name, {"parameters": {"binary_data_output": True}, **request})
     except TritonError as error:
-        made = "" if given is not None else " (asked with zeros; a sample.json beside its config.pbtxt says what it wants)"
+        made = "" if given is not None else " (the request held zeros; a sample.json beside its config.pbtxt says what it wants)"
         raise TritonError(f"model '{name}' is ready but fails an inference{made}: {error}", error.status) from error
     report.models.append(
         Answered(

@@ -1,4 +1,4 @@
-"""The module ``triton_ready``: waits for Triton and asks each model for an inference."""
+"""The module ``triton_ready``: waits for Triton and runs an inference on each model."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def work(
 
 
 def bring(triton: Triton, repository: Repository, todo: Work, *, timeout: float = 600.0) -> Done:
-    """Do it; :attr:`Done.refused` tells what Triton refused and the disk no longer holds. ``timeout`` seconds for each model.
+    """Do it; :attr:`Done.refused` says what Triton refused and the disk no longer holds. ``timeout`` seconds for each model.
 
     Raises:
         TritonError: Triton does not answer, or is not in the mode *explicit*. Nothing is taken back then.

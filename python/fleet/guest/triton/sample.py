@@ -1,4 +1,4 @@
-"""What a model is asked with: a sample that somebody wrote, or the smallest request that its metadata allows."""
+"""The request for a model: a sample that somebody wrote, or the smallest request that its metadata allows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HALVES = ("FP16", "BF16")
 def made_request(metadata: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The smallest request for a model: each open dimension (the batch's too) is 1, each element zero, false or the empty string.
 
-    A model with sequences gets one that begins and ends with this request.
+    A model with sequences receives one that begins and ends with this request.
     """
     inputs = []
     for tensor in metadata.get("inputs", []):

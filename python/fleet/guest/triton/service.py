@@ -74,7 +74,7 @@ def reasons(
 
 
 def complaints(journal: str, limit: int = 3) -> str:
-    """The last different lines of a journal that tell of an error, in one line.
+    """The last different lines of a journal that report an error, in one line.
 
     Triton logs as glog does: a letter for the level, date, time, process, file, then the message. Its own errors count
     before other lines that sound like one, and those before its warnings; systemd's words on the unit do not count.

@@ -150,9 +150,9 @@ def test_a_vocabulary_says_whether_it_is_cased(vocabulary, tmp_path) -> None:
 def test_the_command(server) -> None:
     arguments = ["ask", "--url", server.url, "--model", "bert", "-n", "2"]
     done = CliRunner().invoke(main, [*arguments, "--vocab", str(MODEL / "vocab.txt"), "--json"])
-    told = json.loads(done.stdout)
-    assert [row["answer"] for row in told["answers"]] == ['"@" for "a," "1" for "l"'] * 2
-    assert told["per_server"] == {"s1": 2}
+    result = json.loads(done.stdout)
+    assert [row["answer"] for row in result["answers"]] == ['"@" for "a," "1" for "l"'] * 2
+    assert result["per_server"] == {"s1": 2}
     without = CliRunner().invoke(main, arguments)
     assert without.exit_code == 2
     assert "--vocab" in without.stderr

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 _GO_MINOR = 25  # govmomi's go.mod wants Go 1.25
-_FALLBACK_GO = "/usr/local/go/bin/go"  # where Go's own installer puts it, often without a place on PATH
+FALLBACK_GO = "/usr/local/go/bin/go"  # where Go's own installer puts it, often without a place on PATH
 _IGNORED = ("__pycache__", "README.md")
 
 
@@ -119,7 +119,7 @@ def find_go() -> tuple[str, str]:
         LabError: there is none of version 1.25 or later.
     """
     seen = []
-    for candidate in (shutil.which("go"), str(Path(sys.executable).parent / "go"), _FALLBACK_GO):
+    for candidate in (shutil.which("go"), str(Path(sys.executable).parent / "go"), FALLBACK_GO):
         if candidate and Path(candidate).exists():
             version = run([candidate, "env", "GOVERSION"], what="Go", env={"GOTOOLCHAIN": "local"}, timeout=30).strip()
             match = re.match(r"go1\.(\d+)", version)

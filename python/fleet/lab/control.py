@@ -166,6 +166,14 @@ class Control:
         """Release and forget all holds."""
         self._send("DELETE", "/holds")
 
+    def unfired(self) -> list[dict[str, Any]]:
+        """Return the faults and delays in force that did not happen, or not as often as ``times`` says.
+
+        A test that injects trouble asserts that there is none: else it would pass without the trouble.
+        """
+        rules = self.faults() + self._send("GET", "/delays")
+        return [rule for rule in rules if rule["hits"] < rule.get("skip", 0) + max(rule.get("times", 1), 1)]
+
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
         """Leave nothing behind: on the way out all faults, delays and holds are removed."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fleet.vsphere.session import Session
 
 LONGEST_WAIT = 10.0  # seconds for which vCenter may hold one answer back
-_UPDATES_IN_ONE_ANSWER = 500
+UPDATES_IN_ONE_ANSWER = 500
 _TROUBLE_LIMIT = 4  # failures in a row before the connection is given up
 
 _pc = vmodl.query.PropertyCollector
@@ -62,7 +62,7 @@ class Updates:
             self._session.read(lambda: self._filter(fresh), "watch objects")
 
     def forget(self, key: str) -> None:
-        """Take no more notice of an object; vCenter goes on telling of it until the end."""
+        """Ignore an object from now on; vCenter goes on reporting it until the end."""
         self._objects.pop(key, None)
         self._unread.discard(key)
 
@@ -75,7 +75,7 @@ class Updates:
         """
         limit = min(LONGEST_WAIT, self._session.timeout / 2)
         # vCenter counts whole seconds; without patience of its own it would answer at once, again and again
-        options = _pc.WaitOptions(maxWaitSeconds=max(1, int(min(seconds, limit))), maxObjectUpdates=_UPDATES_IN_ONE_ANSWER)
+        options = _pc.WaitOptions(maxWaitSeconds=max(1, int(min(seconds, limit))), maxObjectUpdates=UPDATES_IN_ONE_ANSWER)
         try:
             if self._collector is None:
                 self._restart()

@@ -281,6 +281,7 @@ def site(vcenter: Any, tmp_path: Path) -> Iterator[Site]:
     try:
         with vcenter.control.quiet():
             yield here
+            assert vcenter.control.unfired() == [], "trouble that the test injected did not happen"
         for name, vm in here.everything().items():
             if name not in before:
                 remove(vm)

@@ -159,6 +159,7 @@ def site(vcenter: Any, tmp_path: Path) -> Iterator[GpuSite]:
     try:
         with vcenter.control.quiet():
             yield here
+            assert vcenter.control.unfired() == [], "trouble that the test injected did not happen"
         for name, vm in here.everything().items():
             if name not in before:
                 remove(vm)

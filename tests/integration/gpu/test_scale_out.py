@@ -136,6 +136,7 @@ def test_it_is_planned_again_twice_and_no_more(site):
     moves = [call for call in site.writes(mark) if call.method == "RelocateVM_Task"]
     assert (len(starts), len(moves)) == (3, 1), "the last try leaves the host that refused"
     assert "no room, says vCenter" in answer["failures"]["demo-001"]
+    assert site.control.unfired() == []
     site.control.clear_faults()
     assert site.present()["failures"] == {}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,7 @@ from fleet.vsphere import batch, clone, find, read
 from fleet.vsphere.session import Session, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fleet.vsphere.tasks import Outcome
 
@@ -132,6 +134,19 @@ class Desk:
         return {vm.name: vm for vm in read.read_members(self.session, own).vms}
 
 
+@contextmanager
+def meanwhile(desk: Desk, method: str, work: Callable[[], Any]) -> Iterator[Future[Any]]:
+    """Hold the first write of ``method`` that ``work`` makes until the block ends: what the block does comes before it."""
+    hold = desk.control.hold("before", method=method)
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(work)
+        try:
+            assert desk.control.await_hold(hold).state == "waiting"
+            yield late
+        finally:
+            desk.control.release(hold)
+
+
 @pytest.fixture
 def desk(lab: Lab) -> Iterator[Desk]:
     spec = FleetSpec(
@@ -149,6 +164,7 @@ def desk(lab: Lab) -> Iterator[Desk]:
         before = {vm.moid for vm in read.read_vms(session)}
         with lab.control.quiet():
             yield Desk(lab, session, spec)
+            assert lab.control.unfired() == [], "trouble that the test injected did not happen"
     with lab.connect() as session:
         left = {vm.moid: vm.moid for vm in read.read_vms(session) if vm.moid not in before}
         Desk.good(batch.destroy_all(session, left, timeout=20))

@@ -12,6 +12,8 @@ from fleet.vsphere.api import vim
 from fleet.vsphere.collect import read_some
 from fleet.vsphere.snapshot import read_again, read_snapshot
 
+from .conftest import meanwhile
+
 
 def by_name(vms):
     return {vm.name: vm for vm in vms}
@@ -144,11 +146,13 @@ class TestFind:
         assert find.ensure_folder(desk.session, None, "/others/new/deep/") == first
         assert find.find_folder(desk.session, None, "others/new/deep") == first
 
-    def test_somebody_makes_the_folder_at_the_same_moment(self, desk, monkeypatch):
-        made = find.ensure_folder(desk.session, None, "others/raced")
-        real, blind = find._child, [None]  # noqa: RUF100
-        monkeypatch.setattr(find, "_child", lambda *a: blind.pop() if blind and a[2] == "raced" else real(*a))
-        assert find.ensure_folder(desk.session, None, "others/raced") == made
+    def test_somebody_makes_the_folder_at_the_same_moment(self, desk):
+        def make(session):
+            return find.ensure_folder(session, None, "others/raced")
+
+        with meanwhile(desk, "CreateFolder", lambda: make(desk.session)) as late, desk.lab.connect() as other:
+            made = make(other)
+        assert late.result() == made
 
     def test_a_vm_where_a_folder_should_be(self, desk):
         with pytest.raises(SiteError, match="web-1 in vCenter is a VirtualMachine, not a folder"):

@@ -91,6 +91,7 @@ def test_the_connection_breaks_while_a_task_is_started(desk):
     outcomes = batch.power_on_all(desk.session, vms, timeout=10)
     assert isinstance(outcomes["demo-001"].error, ConnectError)
     assert outcomes["demo-002"].error is None
+    assert desk.control.unfired() == []
     desk.control.clear_faults()
     desk.power_on(vms)
 

@@ -143,7 +143,7 @@ def test_a_vcenter_that_is_gone_for_good(desk, two):
 
 
 def test_small_answers_are_put_together(desk, monkeypatch):
-    monkeypatch.setattr(updates, "_UPDATES_IN_ONE_ANSWER", 1)
+    monkeypatch.setattr(updates, "UPDATES_IN_ONE_ANSWER", 1)
     vms = desk.clone("demo-001", "demo-002", "demo-003")
     desk.power_on(vms)
     assert len(watch.wait_addresses(desk.session, list(vms.values()), "triton-net", timeout=10)) == 3

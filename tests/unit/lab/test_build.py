@@ -70,6 +70,6 @@ def test_an_old_go_is_refused(tmp_path, monkeypatch):
     go.chmod(0o755)
     monkeypatch.setattr(build.shutil, "which", lambda _: str(go))
     monkeypatch.setattr(build.sys, "executable", str(tmp_path / "bin" / "python"))
-    monkeypatch.setattr(build, "_FALLBACK_GO", str(tmp_path / "none"))
+    monkeypatch.setattr(build, "FALLBACK_GO", str(tmp_path / "none"))
     with pytest.raises(LabError, match=r"Go 1\.25 or later, and only go1\.19\.8 was found"):
         build.find_go()

@@ -126,12 +126,15 @@ def test_any_history_keeps_the_bounds_and_never_reuses_a_name(history: list[tupl
             else:
                 plan = scale_out.plan_present(SPEC, record, fleet(*members.values()), add=number or None)
         except UsageError:
+            wanted = record.target + (-number if verb == "remove" else number)
+            assert not SPEC.size.min <= wanted <= SPEC.size.max, "only what leaves the bounds is refused"
             continue
         record = requests.close_removals(plan.record, members.keys() - {m.name for m in plan.drain}, "noon")
         for creation in plan.create:
             assert creation.name not in seen
             seen.add(creation.name)
             members[creation.name] = member(creation.name, creation.role)
+        assert len(plan.drain) == (number if verb == "remove" else 0)
         for gone in plan.drain:
             del members[gone.name]
         servers = [m for m in members.values() if m.role == TRITON]

@@ -93,6 +93,7 @@ type Delay struct {
 	Match
 	Seconds float64 `json:"seconds"`
 	Task    bool    `json:"task"`
+	Hits    int     `json:"hits"`
 }
 
 // Rules are the faults and delays in force.
@@ -135,7 +136,7 @@ func (r *Rules) AddDelay(d Delay) (*Delay, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	d.ID = r.id("delay")
+	d.ID, d.Hits = r.id("delay"), 0
 	r.delays = append(r.delays, &d)
 	return &d, nil
 }
@@ -201,6 +202,7 @@ func (r *Rules) delay(method, object string, task bool) time.Duration {
 	var sum float64
 	for _, d := range r.delays {
 		if d.Task == task && d.matches(method, object) {
+			d.Hits++
 			sum += d.Seconds
 		}
 	}

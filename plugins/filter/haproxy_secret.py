@@ -44,12 +44,13 @@ _value:
 
 from dataclasses import asdict
 
-from fleet.planning.stats_secret import Answer, choose
+from fleet.planning.stats_secret import SecretFile, choose
 
 
 def haproxy_secret(stored: list, *, given: str, known: list, elsewhere: dict) -> dict:
     answers = {
-        name: Answer(one.get("content"), one.get("msg", ""), serves=one["state"] == "ready") for name, one in elsewhere.items()
+        name: SecretFile(one.get("content"), one.get("msg", ""), serves=one["state"] == "ready")
+        for name, one in elsewhere.items()
     }
     return asdict(choose(given, known, [one.get("content", "") for one in stored], answers))
 

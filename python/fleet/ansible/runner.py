@@ -28,7 +28,7 @@ WAITS = "s left): waiting"  # the countdown of fleet.lease.value.waiting
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TaskResult:
     """One task that ended on one host."""
 
     host: str
@@ -48,10 +48,10 @@ class RunResult:
     exit_code: int
     log: Path
     seconds: float
-    steps: list[Step] = field(default_factory=list)
+    steps: list[TaskResult] = field(default_factory=list)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)  # module name → what its results said last
 
-    def failures(self) -> list[Step]:
+    def failures(self) -> list[TaskResult]:
         """Steps that failed and were not rescued, the last first."""
         return [step for step in reversed(self.steps) if step.result in ("failed", "unreachable")]
 
@@ -77,7 +77,7 @@ def run_playbook(
     inventory: Path,
     extra_vars: Mapping[str, Any],
     arguments: Sequence[str] = (),
-    on_step: Callable[[Step], None] | None = None,
+    on_step: Callable[[TaskResult], None] | None = None,
     on_progress: Callable[[Event, float], None] | None = None,
 ) -> RunResult:
     """Run ``playbooks/NAME.yml`` and wait for it.
@@ -156,7 +156,7 @@ class _Handler:
         "runner_on_unreachable": "unreachable",
     }
 
-    def __init__(self, result: RunResult, on_step: Callable[[Step], None] | None, on_start: Callable[[int], None]) -> None:
+    def __init__(self, result: RunResult, on_step: Callable[[TaskResult], None] | None, on_start: Callable[[int], None]) -> None:
         self.exit_code = 0
         self._on_start = on_start
         self._result = result
@@ -167,7 +167,7 @@ class _Handler:
         if kind == "playbook_on_start":
             self._on_start(int(event["pid"]))
         elif kind == "verbose" and WAITS in (line := str(event.get("stdout", ""))) and self._on_step:
-            self._on_step(Step("", "", re.sub(r"\x1b\[[0-9;]*m", "", line).strip(), "waiting", 0.0))  # the run colours it
+            self._on_step(TaskResult("", "", re.sub(r"\x1b\[[0-9;]*m", "", line).strip(), "waiting", 0.0))  # the run colours it
         elif kind in self.RESULTS and not (kind == "runner_on_failed" and event["event_data"].get("ignore_errors")):
             self._keep(self.RESULTS[kind], event["event_data"])
         return True
@@ -184,7 +184,7 @@ class _Handler:
         if ours:
             earlier = self._result.results.get(action, {})
             self._result.results[action] = {**earlier, **res}  # a later step says nothing of the plan
-        step = Step(
+        step = TaskResult(
             host=str(data.get("host", "")),
             play=str(data.get("play", "")),
             task=re.sub(r"^\S+ : ", "", str(data.get("task", ""))),

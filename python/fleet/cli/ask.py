@@ -17,7 +17,7 @@ from fleet.errors import GuestError, UsageError
 from fleet.service.status import site_status
 
 if TYPE_CHECKING:
-    from fleet.client.grpc import Answer
+    from fleet.client.grpc import QaAnswer
 
 #: The question and the context of the guide "Scaling Triton Inference Server".
 GUIDE_QUESTION = "What are the common substitutions for letters in password?"
@@ -98,11 +98,11 @@ def ask(
 
 def _ask_bert(
     target: str, question: str, context: str, *, model: str, count: int, vocab: str, size: int, stride: int
-) -> list[Answer]:
+) -> list[QaAnswer]:
     """The same as :func:`fleet.client.grpc.ask`, for a BERT. Several servers may each have had a part of a long text."""
     from fleet.client.bert import client
     from fleet.client.bert.tokens import Vocabulary
-    from fleet.client.grpc import Answer, Client
+    from fleet.client.grpc import Client, QaAnswer
 
     vocabulary = Vocabulary(vocab)
     answers = []
@@ -110,7 +110,7 @@ def _ask_bert(
         for _ in range(count):
             answer = client.ask(channel, model, vocabulary, question, context, size=size, stride=stride)
             names = sorted({server or "unknown" for server in answer.servers})
-            answers.append(Answer(text=answer.text, server=" and ".join(names), seconds=answer.seconds))
+            answers.append(QaAnswer(text=answer.text, server=" and ".join(names), seconds=answer.seconds))
     return answers
 
 

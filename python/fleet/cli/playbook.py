@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from fleet.ansible.runner import RunResult, Step
+    from fleet.ansible.runner import RunResult, TaskResult
     from fleet.cli.options import RunOptions
     from fleet.progress import Event
 
@@ -59,7 +59,7 @@ def perform(
     playbook: str,
     extra_vars: Mapping[str, Any],
     *,
-    on_step: Callable[[Step], None] | None,
+    on_step: Callable[[TaskResult], None] | None,
     on_progress: Callable[[Event, float], None] | None = None,
 ) -> tuple[str, RunResult]:
     """Run a playbook for the chosen fleet; returns the fleet's name and the result.
@@ -98,7 +98,7 @@ def _print_progress(event: Event, seconds: float) -> None:
     out.print(f"{mark} {escape(event.name):<24} {escape(event.step)}{percent} [dim]{seconds:.1f} s[/]")
 
 
-def _print_step(step: Step) -> None:
+def _print_step(step: TaskResult) -> None:
     quiet = step.seconds < QUIET_SECONDS or step.task.startswith("Validating arguments")
     if step.result == "ok" and quiet:
         return
@@ -112,7 +112,7 @@ class _Plan:
     def __init__(self, *, check: bool) -> None:
         self._check, self._printed = check, set[str]()
 
-    def step(self, step: Step) -> None:
+    def step(self, step: TaskResult) -> None:
         """A task ended on a host."""
         _print_step(step)
         self.print_new(step.values)

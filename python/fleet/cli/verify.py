@@ -30,7 +30,7 @@ from fleet.health.verify import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fleet.ansible.runner import RunResult, Step
+    from fleet.ansible.runner import RunResult, TaskResult
     from fleet.cli.options import RunOptions
 
 PLAYS: Final = ("Verify the servers", "Verify the balancers")
@@ -68,7 +68,7 @@ def verify(options: RunOptions) -> None:
     sys.exit(result.exit_code)
 
 
-def within(options: RunOptions, found: list[dict[str, Any]], steps: Iterable[Step]) -> list[dict[str, Any]]:
+def within(options: RunOptions, found: list[dict[str, Any]], steps: Iterable[TaskResult]) -> list[dict[str, Any]]:
     """The members that are to be judged: with ``--limit`` those that the run came to."""
     reached = {step.host for step in steps if step.play in PLAYS}
     return [member for member in found if options.limit is None or member["name"] in reached]
@@ -90,7 +90,7 @@ def _print_end(fleet: str, result: RunResult, verdicts: list[Verdict], message: 
     out.print(f"[dim]{result.seconds:.1f} s in all, log: {playbook.short(result.log)}[/]")
 
 
-def responses(steps: Iterable[Step]) -> dict[str, Response]:
+def responses(steps: Iterable[TaskResult]) -> dict[str, Response]:
     """How the query of each member ended: by its first failure, else by the module that queries."""
     found: dict[str, Response] = {}
     for step in steps:
@@ -99,7 +99,7 @@ def responses(steps: Iterable[Step]) -> dict[str, Response]:
     return found
 
 
-def _response(step: Step) -> Response | None:
+def _response(step: TaskResult) -> Response | None:
     if step.play not in PLAYS:
         return None
     bad = step.result in ("failed", "unreachable")
@@ -120,7 +120,7 @@ class _Lines:
         self._members: dict[str, dict[str, Any]] = {}
         self._printed: set[str] = set()
 
-    def step(self, step: Step) -> None:
+    def step(self, step: TaskResult) -> None:
         """A task ended on a host."""
         if step.action == "fleet_server":  # the run has read the fleet
             self._members = {member["name"]: member for member in members(step.values)}

@@ -42,7 +42,7 @@ FIELDS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 @dataclass(frozen=True)
-class Answer:
+class QaAnswer:
     """An answer of the model ``qa``."""
 
     text: str
@@ -105,7 +105,7 @@ class Client:
         return answer, headers.get(SERVER_HEADER)
 
 
-def ask(url: str, question: str, context: str, *, model: str = "qa", count: int = 1, timeout: float = 60.0) -> list[Answer]:
+def ask(url: str, question: str, context: str, *, model: str = "qa", count: int = 1, timeout: float = 60.0) -> list[QaAnswer]:
     """Ask a question-answering model ``count`` times on one channel.
 
     The inputs are those whose names contain "question" and "context", the answer is the output with "answer" in its name,
@@ -125,7 +125,7 @@ def ask(url: str, question: str, context: str, *, model: str = "qa", count: int 
             answer, server = client.infer(model, request)
             seconds = time.perf_counter() - begin
             text = next(str(o["data"][0]) for o in answer["outputs"] if o["name"] == wanted)
-            answers.append(Answer(text=text, server=server, seconds=seconds))
+            answers.append(QaAnswer(text=text, server=server, seconds=seconds))
     return answers
 
 

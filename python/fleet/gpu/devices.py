@@ -150,7 +150,7 @@ class AttachedDevice:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class DeviceChanges:
     """What turns a VM's attached devices into the requested ones.
 
     Attributes:
@@ -167,7 +167,7 @@ class Difference:
         return bool(self.add or self.remove)
 
 
-def difference(requested: Iterable[PciDevice], attached: Iterable[AttachedDevice] = ()) -> Difference:
+def difference(requested: Iterable[PciDevice], attached: Iterable[AttachedDevice] = ()) -> DeviceChanges:
     """The difference of two multisets of devices; of equal ones too many, those with the highest keys are removed.
 
     It is the smallest one (every common device stays) where that leaves the vGPUs in the requested order. Else the attached
@@ -198,7 +198,7 @@ def _vgpu_order(devices: Iterable[PciDevice]) -> list[Hashable]:
     return [device.identity for device in devices if device.vgpus]
 
 
-def _smallest(target: tuple[PciDevice, ...], held: Sequence[AttachedDevice]) -> Difference:
+def _smallest(target: tuple[PciDevice, ...], held: Sequence[AttachedDevice]) -> DeviceChanges:
     missing = Counter(device.identity for device in target)
     keep, remove = [], []
     for one in held:
@@ -212,7 +212,7 @@ def _smallest(target: tuple[PciDevice, ...], held: Sequence[AttachedDevice]) -> 
         if missing[device.identity] > 0:
             missing[device.identity] -= 1
             add.append(device)
-    return Difference(tuple(reversed(add)), tuple(remove), tuple(keep))
+    return DeviceChanges(tuple(reversed(add)), tuple(remove), tuple(keep))
 
 
 def pci_device_count(devices: Iterable[PciDevice]) -> int:

@@ -14,7 +14,7 @@ CHECKS = ("cloud_init", "time", "disk", "docker", "gpus", "license", "toolkit")
 
 
 @dataclass(frozen=True)
-class Gpu:
+class GuestGpu:
     """A GPU as ``nvidia-smi -q`` describes it."""
 
     name: str
@@ -92,7 +92,7 @@ def toolkit(programs: Sequence[str], daemon: str) -> str:
     return "NVIDIA's container toolkit is missing, so --gpus will fail: install nvidia-container-toolkit in the template"
 
 
-def parse_gpus(text: str) -> list[Gpu]:
+def parse_gpus(text: str) -> list[GuestGpu]:
     """Read ``nvidia-smi -q``."""
     found = []
     for block in re.split(r"^GPU [0-9A-Fa-f:.]+$", text, flags=re.MULTILINE)[1:]:
@@ -103,7 +103,7 @@ def parse_gpus(text: str) -> list[Gpu]:
                 fields.setdefault(key.strip(), value.strip())
         license_ = fields.get("License Status", "")
         found.append(
-            Gpu(
+            GuestGpu(
                 name=fields.get("Product Name", "GPU"),
                 virtual=fields.get("Virtualization Mode", "").upper() == "VGPU",
                 licensed=license_.startswith("Licensed"),
@@ -130,7 +130,7 @@ def gpus(code: int, text: str, expected: int) -> str:
     )
 
 
-def licenses(found: Sequence[Gpu]) -> str:
+def licenses(found: Sequence[GuestGpu]) -> str:
     """Each vGPU has to be licensed; without, it slows down after some minutes.
 
     The driver says ``Licensed``, often with the expiry; ``Unlicensed (Unrestricted)`` while the time of grace runs, then

@@ -19,7 +19,7 @@ PROGRAMS = ("nvidia-container-runtime-hook", "nvidia-container-runtime", "nvidia
 def fitness(module: Module) -> dict[str, Any]:
     """Run the requested checks. Problems are a result: the action plugin fails, because it also compares the clocks."""
     begin = time.monotonic()
-    guest = Guest(module)
+    guest = FitnessChecks(module)
     found = {name: guest.check(name) for name in checks.CHECKS if name in module.params["checks"]}
     return {
         "changed": False,
@@ -31,14 +31,14 @@ def fitness(module: Module) -> dict[str, Any]:
     }
 
 
-class Guest:
+class FitnessChecks:
     """This guest. Each check returns what is wrong and what to do; an empty text when nothing is wrong."""
 
     def __init__(self, module: Module) -> None:
         """Give the checks ``wait`` seconds together, in check mode none."""
         self.module = module
         self.p = module.params
-        self.gpus: list[checks.Gpu] = []
+        self.gpus: list[checks.GuestGpu] = []
         self.docker_version = ""
         self.clock: dict[str, Any] | None = None
         self.deadline = time.monotonic() + (0 if module.check_mode else self.p["wait"])

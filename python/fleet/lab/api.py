@@ -22,7 +22,7 @@ from fleet.lab.build import build_vcenter, locked
 from fleet.lab.docker import docker, remove_labelled, require_docker
 from fleet.lab.images import TRITON_TAG, Images, build_images, tags
 from fleet.lab.network import ensure_network
-from fleet.lab.process import Process, start
+from fleet.lab.process import BootProcess, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,7 +135,7 @@ class _Lab:
         return known
 
     def alive(self) -> bool:
-        process = Process.load(self.record)
+        process = BootProcess.load(self.record)
         return process is not None and process.alive()
 
     def uses_docker(self) -> bool:
@@ -148,7 +148,7 @@ class _Lab:
 
     def take_down(self, progress: Progress | None) -> None:
         begun = time.monotonic()
-        process = Process.load(self.record)
+        process = BootProcess.load(self.record)
         if process is not None and process.alive():
             process.end()
             begun = _tell(progress, "vCenter", "ended", begun)
@@ -202,7 +202,7 @@ class _Lab:
 
     def start_vcenter(
         self, program: Path, site: Path, containers: str, subnet: str, images: Images | None
-    ) -> tuple[Process, dict[str, Any]]:
+    ) -> tuple[BootProcess, dict[str, Any]]:
         state = self.folder / "vms"
         state.mkdir(exist_ok=True)
         ready = self.folder / "ready.json"

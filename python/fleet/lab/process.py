@@ -27,7 +27,7 @@ _STATE, _START_TIME = 0, 19  # fields of /proc/PID/stat after the command's name
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class BootProcess:
     """One process of one boot of this machine."""
 
     pid: int
@@ -36,7 +36,7 @@ class Process:
     boot_id: str
 
     @classmethod
-    def of(cls, pid: int) -> Process:
+    def of(cls, pid: int) -> BootProcess:
         """Describe a process that is there.
 
         Raises:
@@ -75,7 +75,7 @@ class Process:
         write_private(path, json.dumps(asdict(self)).encode())
 
     @classmethod
-    def load(cls, path: Path) -> Process | None:
+    def load(cls, path: Path) -> BootProcess | None:
         """Read a record; None where there is none, or none that can be understood."""
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
@@ -83,7 +83,7 @@ class Process:
             return None
 
 
-def start(command: Sequence[str], *, log: Path, record: Path, ready: Path, timeout: float) -> Process:
+def start(command: Sequence[str], *, log: Path, record: Path, ready: Path, timeout: float) -> BootProcess:
     """Start a command in a session of its own and wait until it has written its ready file.
 
     Args:
@@ -99,7 +99,7 @@ def start(command: Sequence[str], *, log: Path, record: Path, ready: Path, timeo
     ready.unlink(missing_ok=True)
     with log.open("wb") as output:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
-    process = Process.of(child.pid)
+    process = BootProcess.of(child.pid)
     process.save(record)
     limit = time.monotonic() + timeout
     while not ready.exists():

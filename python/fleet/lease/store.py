@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fleet.domain.record import Record
 from fleet.errors import ConflictError, LeaseError
 from fleet.lease import holder, value, watchdog
-from fleet.lease.value import TTL, Lease, Verdict
+from fleet.lease.value import TTL, Lease, LeaseState
 from fleet.vsphere import batch, find
 from fleet.vsphere import record as records
 from fleet.wait import Deadline, wait_until
@@ -98,9 +98,9 @@ def _acquire_once(
         now = session.now()
         found = value.from_dict(record.lease, where=spec.name)
         verdict = value.judge(found, run, now, alive)
-        if found is not None and verdict is Verdict.HELD:
+        if found is not None and verdict is LeaseState.HELD:
             raise _HeldError(found, now)
-        mine = found.renewed(now, ttl) if found and verdict is Verdict.MINE else value.take(run, who, now, ttl)
+        mine = found.renewed(now, ttl) if found and verdict is LeaseState.MINE else value.take(run, who, now, ttl)
         return replace(record, lease=value.to_dict(mine))
 
     taken = value.from_dict(records.update_record(session, vm, change).lease, where=spec.name)

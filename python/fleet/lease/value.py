@@ -69,7 +69,7 @@ class Lease:
         return max(0.0, (self.expires - now).total_seconds())
 
 
-class Verdict(Enum):
+class LeaseState(Enum):
     """What a run finds when it wants the lease."""
 
     FREE = "free"
@@ -79,7 +79,7 @@ class Verdict(Enum):
     HELD = "held"
 
 
-def judge(lease: Lease | None, run: str, now: datetime, alive: Callable[[Process], bool | None]) -> Verdict:
+def judge(lease: Lease | None, run: str, now: datetime, alive: Callable[[Process], bool | None]) -> LeaseState:
     """What a lease means for a run.
 
     Args:
@@ -89,14 +89,14 @@ def judge(lease: Lease | None, run: str, now: datetime, alive: Callable[[Process
         alive: whether a process lives; ``None`` when that cannot be known from here (another machine).
     """
     if lease is None:
-        return Verdict.FREE
+        return LeaseState.FREE
     if lease.run == run:
-        return Verdict.MINE  # also after its end, as long as nobody else took it
+        return LeaseState.MINE  # also after its end, as long as nobody else took it
     if lease.expires <= now:
-        return Verdict.ENDED
+        return LeaseState.ENDED
     if lease.owner.process is not None and alive(lease.owner.process) is False:
-        return Verdict.DEAD
-    return Verdict.HELD
+        return LeaseState.DEAD
+    return LeaseState.HELD
 
 
 def take(run: str, owner: Owner, now: datetime, ttl: float = TTL) -> Lease:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class Unstarted:
     """A server that is off and is to start.
 
     Attributes:
@@ -64,25 +64,25 @@ class Pending:
         return self.member.vm.host if self.member.gpus or self.bound else None
 
 
-def pending(members: Iterable[Member], creations: Iterable[Creation]) -> list[Pending]:
+def pending(members: Iterable[Member], creations: Iterable[Creation]) -> list[Unstarted]:
     """Servers that are to start, in their order, with what was planned for those that are new."""
     hosted = {creation.name: creation for creation in creations if creation.host}
     planned = {name: creation for name, creation in hosted.items() if creation.gpus}
     return [
-        Pending(member, planned=True, gpus=planned[member.name].gpus, certain=planned[member.name].certain)
+        Unstarted(member, planned=True, gpus=planned[member.name].gpus, certain=planned[member.name].certain)
         if member.name in planned
-        else Pending(member, bound=member.name in hosted)
+        else Unstarted(member, bound=member.name in hosted)
         for member in members
     ]
 
 
-def next_batch(queue: Sequence[Pending]) -> tuple[list[Pending], list[Pending]]:
+def next_batch(queue: Sequence[Unstarted]) -> tuple[list[Unstarted], list[Unstarted]]:
     """The servers that start next, and those that start later.
 
     Of a host on which a place was planned for a server after the first, only the first: what it does to the GPUs is read before
     the next one starts. Of all other hosts every server.
     """
-    first: dict[str, Pending] = {}
+    first: dict[str, Unstarted] = {}
     for one in queue:
         if one.serial_group is not None:
             first.setdefault(one.serial_group, one)
@@ -92,13 +92,13 @@ def next_batch(queue: Sequence[Pending]) -> tuple[list[Pending], list[Pending]]:
     return now, [one for one in queue if one not in now]
 
 
-def standing(controller: Controller, queue: Iterable[Pending]) -> Standing:
+def standing(controller: Controller, queue: Iterable[Unstarted]) -> Standing:
     """Which VMs are on the GPUs of the hosts of planned servers."""
     hosts = {one.serial_group for one in queue if one.planned and one.serial_group is not None}
     return read_standing(controller.session, sorted(hosts)) if hosts else {}
 
 
-def changed_hosts(before: Standing, after: Standing, batch: Iterable[Pending], queue: Iterable[Pending]) -> set[str]:
+def changed_hosts(before: Standing, after: Standing, batch: Iterable[Unstarted], queue: Iterable[Unstarted]) -> set[str]:
     """The hosts whose pending servers are to be planned again, after a batch was started.
 
     Args:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fleet.domain.plan import Plan
     from fleet.domain.state import Member
     from fleet.operations.fleet import Controller
-    from fleet.operations.placement_check import Pending
+    from fleet.operations.placement_check import Unstarted
     from fleet.planning.placement import Terms
 
 NO_GPU = "InsufficientGraphicsResourcesFault"
@@ -53,14 +53,14 @@ def start(controller: Controller, plan: Plan, members: Iterable[Member], terms: 
 
 
 def _in_batches(
-    controller: Controller, queue: Sequence[Pending], terms: Terms, unplaced: Sequence[Pending], report: Report
-) -> list[Pending]:
+    controller: Controller, queue: Sequence[Unstarted], terms: Terms, unplaced: Sequence[Unstarted], report: Report
+) -> list[Unstarted]:
     """Power on batch by batch; after each, plan the rest of a host again where the batch did not end as planned.
 
     Returns:
         The servers for which there is no GPU on their host. What else came of it is added to ``report``.
     """
-    refused: list[Pending] = []
+    refused: list[Unstarted] = []
     ready, queue = placement_check.next_batch(queue)
     before = placement_check.standing(controller, queue)
     while ready:
@@ -75,7 +75,7 @@ def _in_batches(
     return refused
 
 
-def _in_order(plan: Plan, members: Iterable[Member]) -> list[Pending]:
+def _in_order(plan: Plan, members: Iterable[Member]) -> list[Unstarted]:
     """The members that are off: first those that start again, the largest first, then the new ones in the plan's order."""
     off = {m.name: m for m in members if m.vm.power != "poweredOn"}
     again = {m.name: [profile for profile, _ in m.gpus] for m in plan.start if m.name in off}
@@ -83,7 +83,7 @@ def _in_order(plan: Plan, members: Iterable[Member]) -> list[Pending]:
     return placement_check.pending([off[name] for name in order if name in off], plan.create)
 
 
-def _power_on(controller: Controller, ready: Sequence[Pending], report: Report) -> list[Pending]:
+def _power_on(controller: Controller, ready: Sequence[Unstarted], report: Report) -> list[Unstarted]:
     """Power on; returns the servers for which vCenter found no GPU, each with its refusal. All else is in the report."""
     controller.require_lease()
     outcomes = batch.power_on_all(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fleet.gpu.placement.place import Placement, PlacementPlan
     from fleet.operations.fleet import Controller
     from fleet.operations.observation import Observation
-    from fleet.operations.placement_check import Pending
+    from fleet.operations.placement_check import Unstarted
     from fleet.planning.placement import Terms
 
 
@@ -34,18 +34,18 @@ class Replanned:
         report: failures that end a server's start, and notes.
     """
 
-    queue: Sequence[Pending]
-    unplaced: Sequence[Pending] = ()
+    queue: Sequence[Unstarted]
+    unplaced: Sequence[Unstarted] = ()
     report: Report = field(default_factory=Report)
 
 
 def on_same_hosts(
     controller: Controller,
-    queue: Sequence[Pending],
+    queue: Sequence[Unstarted],
     terms: Terms,
     *,
     hosts: Collection[str] | None = None,
-    unplaced: Sequence[Pending] = (),
+    unplaced: Sequence[Unstarted] = (),
 ) -> Replanned:
     """Plan pending servers again on the hosts where they are.
 
@@ -57,7 +57,7 @@ def on_same_hosts(
         unplaced: servers for which another place is sought: they reserve nothing.
     """
 
-    def again(one: Pending) -> bool:
+    def again(one: Unstarted) -> bool:
         return one.planned and (hosts is None or one.serial_group in hosts)
 
     if not any(map(again, queue)):
@@ -77,7 +77,7 @@ def on_same_hosts(
     return Replanned(stay, without, report)
 
 
-def on_other_hosts(controller: Controller, unplaced: Sequence[Pending], terms: Terms, *, avoid: Collection[str]) -> Replanned:
+def on_other_hosts(controller: Controller, unplaced: Sequence[Unstarted], terms: Terms, *, avoid: Collection[str]) -> Replanned:
     """Plan servers without a place on what is left now, and move them there; who finds none is a failure in the report.
 
     Args:
@@ -99,7 +99,7 @@ def on_other_hosts(controller: Controller, unplaced: Sequence[Pending], terms: T
     return Replanned(_pinned(controller, _moved(controller, found, seen, report), report), (), report)
 
 
-def _profiles(servers: Iterable[Pending]) -> dict[str, tuple[str, ...]]:
+def _profiles(servers: Iterable[Unstarted]) -> dict[str, tuple[str, ...]]:
     return {one.name: tuple(profile for profile, _ in one.member.gpus) for one in servers}
 
 
@@ -108,8 +108,8 @@ def _why(plan: PlacementPlan) -> str:
 
 
 def _moved(
-    controller: Controller, found: Sequence[tuple[Pending, Placement]], seen: Observation, report: Report
-) -> list[tuple[Pending, Placement]]:
+    controller: Controller, found: Sequence[tuple[Unstarted, Placement]], seen: Observation, report: Report
+) -> list[tuple[Unstarted, Placement]]:
     """Move servers to the hosts of their new places; returns those that arrived."""
     moids = {host.name: host.moid for host in seen.hosts}
     moves = {one.name: moids[place.host] for one, place in found if moids[place.host] != one.member.vm.host}
@@ -133,7 +133,7 @@ def _moved(
     return arrived
 
 
-def _pinned(controller: Controller, found: Sequence[tuple[Pending, Placement]], report: Report) -> list[Pending]:
+def _pinned(controller: Controller, found: Sequence[tuple[Unstarted, Placement]], report: Report) -> list[Unstarted]:
     """Servers with their new places; where the site pins, their pins are written anew first."""
     placed = [replace(one, planned=True, gpus=place.gpus, certain=place.certain) for one, place in found]
     if not controller.spec.gpu_rules.pin:

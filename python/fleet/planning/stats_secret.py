@@ -18,7 +18,7 @@ _HEADER: Final = re.compile(r"^Basic (\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SecretFile:
     """What came of reading ``stats.auth`` of a balancer that is not part of the play."""
 
     content: str | None = field(default=None, repr=False)  # base64 of the file; None: it could not be read
@@ -27,7 +27,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class StatsSecret:
     """The secret; empty when balancers in ``unreached`` have one and could not be reached."""
 
     password: str = field(repr=False)
@@ -43,10 +43,10 @@ def choose(
     given: str,
     known: Iterable[str],
     stored: Iterable[str],
-    elsewhere: Mapping[str, Answer],
+    elsewhere: Mapping[str, SecretFile],
     *,
     make: Callable[[], str] = new_secret,
-) -> Choice:
+) -> StatsSecret:
     """Choose the secret for all balancers of a play.
 
     Args:
@@ -61,7 +61,7 @@ def choose(
     )
     read = map(password_in, [*stored, *(one.content or "" for one in elsewhere.values())])
     kept = given or next(filter(None, [*known, *read]), "")
-    return Choice(kept or ("" if unreached else make()), unreached)
+    return StatsSecret(kept or ("" if unreached else make()), unreached)
 
 
 def password_in(content: str) -> str:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from fleet.gpu.devices import DeviceGroup, DynamicDevice, FixedDevice, PciDevice
 
 HexId = Annotated[str, Field(pattern=r"^(0x)?[0-9a-fA-F]{4}$", description="quoted: YAML takes 2330 for a decimal number")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DeviceModel(_Strict):
+class DeviceModel(BaseModel, extra="forbid", frozen=True):
     """A PCI device beside vGPUs: a card by what it is, a card by its address, or a group of linked vGPUs."""
 
     vendor_id: HexId | None = None
@@ -41,7 +37,7 @@ class DeviceModel(_Strict):
         return DynamicDevice(int(str(self.vendor_id), 16), int(str(self.device_id), 16), self.label, self.memory_gb)
 
 
-class GpuRulesModel(_Strict):
+class GpuRulesModel(BaseModel, extra="forbid", frozen=True):
     """How servers are placed on GPUs."""
 
     policy: Literal["pack", "spread"] = "pack"

@@ -6,7 +6,7 @@ import difflib
 import itertools
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, IPvAnyAddress, ValidationError, model_validator
 
 from fleet.domain.address_pool import Pool, Range, parse_range
 from fleet.site.gpu_schema import DeviceModel, GpuRulesModel
@@ -16,11 +16,7 @@ Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class VCenterModel(_Strict):
+class VCenterModel(BaseModel, extra="forbid", frozen=True):
     """How to reach the site's vCenter."""
 
     host: str | None = None
@@ -38,7 +34,7 @@ class VCenterModel(_Strict):
         return self
 
 
-class SizeModel(_Strict):
+class SizeModel(BaseModel, extra="forbid", frozen=True):
     """How many servers a new fleet starts with, and the bounds of every later target."""
 
     initial: Count
@@ -52,7 +48,7 @@ class SizeModel(_Strict):
         return self
 
 
-class BalancersModel(_Strict):
+class BalancersModel(BaseModel, extra="forbid", frozen=True):
     """The fleet's HAProxy VMs."""
 
     count: Count = 1
@@ -63,7 +59,7 @@ class BalancersModel(_Strict):
     linked_clone: bool = False
 
 
-class RangeModel(_Strict):
+class RangeModel(BaseModel, extra="forbid", frozen=True):
     """Addresses of one family that the fleet hands out itself."""
 
     range: str
@@ -106,7 +102,7 @@ def _dhcp_or_pool(value: Any) -> Any:
     return None if value == "dhcp" else value
 
 
-class FleetModel(_Strict):
+class FleetModel(BaseModel, extra="forbid", frozen=True):
     """One fleet."""
 
     folder: str
@@ -147,7 +143,7 @@ class FleetModel(_Strict):
         return self
 
 
-class SiteModel(_Strict):
+class SiteModel(BaseModel, extra="forbid", frozen=True):
     """The whole file. ``compose`` … ``strict`` are the inventory plugin's standard options."""
 
     plugin: Literal["fleet_vsphere"]

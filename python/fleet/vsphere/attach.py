@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from fleet.errors import SiteError
 from fleet.gpu.devices import (
     AttachedDevice,
+    DeviceChanges,
     DeviceGroup,
-    Difference,
     DynamicDevice,
     FixedDevice,
     PciDevice,
@@ -161,7 +161,7 @@ def unsigned(number: int) -> int:
     return int(number) & 0xFFFF
 
 
-def device_changes(change: Difference, offers: HostDevices = NOTHING_OFFERED) -> tuple[list[Any], Any]:
+def device_changes(change: DeviceChanges, offers: HostDevices = NOTHING_OFFERED) -> tuple[list[Any], Any]:
     """The ``deviceChange`` list and the ``deviceGroups`` (or None) of a ConfigSpec.
 
     Args:

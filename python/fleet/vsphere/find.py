@@ -14,7 +14,7 @@ from fleet.domain.identity import LOADBALANCER
 from fleet.errors import NoRoomError, SiteError, VSphereError
 from fleet.vsphere.api import vim
 from fleet.vsphere.collect import moid, read_all, read_one
-from fleet.vsphere.inventory import Entry, Inventory, read_inventory
+from fleet.vsphere.inventory import Inventory, InventoryObject, read_inventory
 from fleet.vsphere.read import read_vms
 
 if TYPE_CHECKING:
@@ -252,25 +252,25 @@ def _host_and_pool(inventory: Inventory, spec: FleetSpec, creation: Creation, ch
     return host.moid, _pool_of(inventory.parent(host))
 
 
-def _compute(inventory: Inventory, spec: FleetSpec, role: str) -> Entry:
+def _compute(inventory: Inventory, spec: FleetSpec, role: str) -> InventoryObject:
     cluster = spec.balancer_cluster if role == LOADBALANCER else spec.cluster
     if cluster:
         return _pick("cluster", inventory.of(vim.ComputeResource), cluster, spec)
     return inventory.parent(_pick("host", inventory.of(vim.HostSystem), spec.hosts[0] if spec.hosts else None, spec))
 
 
-def _usable(host: Entry) -> bool:
+def _usable(host: InventoryObject) -> bool:
     return host.values.get("runtime.connectionState") == "connected" and not host.values.get("runtime.inMaintenanceMode")
 
 
-def _pool_of(compute: Entry) -> str:
+def _pool_of(compute: InventoryObject) -> str:
     pool = moid(compute.values.get("resourcePool"))
     if pool is None:
         raise SiteError(f"The account may not see the resource pool of {compute.name}: give it a role there.")
     return pool
 
 
-def _pick(kind: str, entries: Iterable[Entry], name: str | None, spec: FleetSpec) -> Entry:
+def _pick(kind: str, entries: Iterable[InventoryObject], name: str | None, spec: FleetSpec) -> InventoryObject:
     listed = list(entries)
     found = [entry for entry in listed if entry.name == name]
     if len(found) == 1:

@@ -23,7 +23,7 @@ _PATHS: dict[Any, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class InventoryObject:
     """One object of the inventory."""
 
     item: Any
@@ -42,14 +42,14 @@ class Inventory:
     """The objects of a datacenter, by id."""
 
     session: Session
-    entries: dict[str, Entry]
+    entries: dict[str, InventoryObject]
     _drs: dict[str, bool] = field(default_factory=dict)
 
-    def of(self, kind: Any) -> list[Entry]:
+    def of(self, kind: Any) -> list[InventoryObject]:
         """The objects of a managed type and its subtypes."""
         return [entry for entry in self.entries.values() if isinstance(entry.item, kind)]
 
-    def parent(self, entry: Entry) -> Entry:
+    def parent(self, entry: InventoryObject) -> InventoryObject:
         """The object above another: a host's cluster.
 
         Raises:
@@ -69,7 +69,7 @@ class Inventory:
             above = self.entries[above].parent
         return "/" + "/".join(reversed(names))
 
-    def drs(self, compute: Entry) -> bool:
+    def drs(self, compute: InventoryObject) -> bool:
         """Whether DRS places VMs in a cluster; a standalone host needs no choice."""
         if not isinstance(compute.item, vim.ClusterComputeResource):
             return True
@@ -84,6 +84,6 @@ def read_inventory(session: Session, datacenter: Any) -> Inventory:
     """Read all of a datacenter that ``fleet.yml`` can name, but for VMs, in one bulk read."""
     entries = {}
     for item, values in read_all(session, _PATHS, root=datacenter):
-        entry = Entry(item, str(values.get("name") or moid(item)), moid(values.get("parent")), values)
+        entry = InventoryObject(item, str(values.get("name") or moid(item)), moid(values.get("parent")), values)
         entries[entry.moid] = entry
     return Inventory(session, entries)

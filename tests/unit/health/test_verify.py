@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet.ansible.runner import Step
+from fleet.ansible.runner import TaskResult
 from fleet.cli.verify import responses
 from fleet.health import verify
 from fleet.health.verify import Response
@@ -47,8 +47,8 @@ def test_who_should_answer_and_does_not_counts_more_than_who_is_quarantined() ->
 
 
 def test_the_first_failure_decides_and_only_the_module_that_asks_says_yes() -> None:
-    def step(host: str, result: str, action: str, message: str = "", play: str = "Verify the servers") -> Step:
-        return Step(host, play, "Wait", result, 1.5, message, action)
+    def step(host: str, result: str, action: str, message: str = "", play: str = "Verify the servers") -> TaskResult:
+        return TaskResult(host, play, "Wait", result, 1.5, message, action)
 
     found = responses(
         [

@@ -13,7 +13,7 @@ import pytest
 
 from fleet.errors import LabError
 from fleet.lab import api
-from fleet.lab.process import Process
+from fleet.lab.process import BootProcess
 
 VCENTER = f"""#!{sys.executable}
 import json, os, sys, time
@@ -96,7 +96,7 @@ def test_a_dead_lab_is_cleaned_and_started_again(lab):
 
 def test_a_lab_without_lab_json_is_ended_before_the_next(lab):
     first = up(lab)
-    process = Process.load(lab / "build" / "lab" / "process.json")
+    process = BootProcess.load(lab / "build" / "lab" / "process.json")
     (lab / "build" / "lab" / "lab.json").unlink()
     assert up(lab)["pid"] != first["pid"]
     assert process is not None
@@ -106,7 +106,7 @@ def test_a_lab_without_lab_json_is_ended_before_the_next(lab):
 def test_down_ends_it_and_keeps_the_keys(lab):
     state = up(lab)
     api.down(root=lab)
-    assert Process(state["pid"], state["start_time"], state["boot_id"]).alive() is False
+    assert BootProcess(state["pid"], state["start_time"], state["boot_id"]).alive() is False
     left = {path.name for path in (lab / "build" / "lab").iterdir()}
     assert left == {".lock", "ca.pem", "server.pem", "server.key", "id_ed25519", "id_ed25519.pub", "password", "vcenter.log"}
     assert api.status(root=lab) == {"schema": 1, "running": False}

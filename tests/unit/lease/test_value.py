@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fleet.errors import FleetError
 from fleet.lease import holder
 from fleet.lease import value as lease
-from fleet.lease.value import Lease, Owner, Process, Verdict
+from fleet.lease.value import Lease, LeaseState, Owner, Process
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 texts = st.text(min_size=1, max_size=20)
@@ -29,13 +29,13 @@ lives = st.sampled_from([True, False, None])
 def test_nobody_takes_what_another_holds(one, run, now, alive):
     verdict = lease.judge(one, run, now, lambda _: alive)
     if one.run == run:
-        assert verdict is Verdict.MINE
+        assert verdict is LeaseState.MINE
     elif one.expires <= now:
-        assert verdict is Verdict.ENDED
+        assert verdict is LeaseState.ENDED
     elif one.owner.process is not None and alive is False:
-        assert verdict is Verdict.DEAD
+        assert verdict is LeaseState.DEAD
     else:
-        assert verdict is Verdict.HELD, "what cannot be told is no proof of death"
+        assert verdict is LeaseState.HELD, "what cannot be told is no proof of death"
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(0, 40)), max_size=40))
@@ -46,9 +46,9 @@ def test_at_any_moment_one_run_at_most_holds_it(steps):
         now += timedelta(seconds=seconds)
         before = current
         verdict = lease.judge(current, str(number), now, lambda _: None)
-        if verdict is Verdict.MINE:
+        if verdict is LeaseState.MINE:
             current = current.renewed(now)
-        elif verdict is not Verdict.HELD:
+        elif verdict is not LeaseState.HELD:
             current = lease.take(str(number), Owner("u", "h", "w"), now)
         if current is not before and before is not None and before.run != current.run:
             assert before.expires <= now, "it was taken from a run that still had time"

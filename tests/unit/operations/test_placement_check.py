@@ -5,7 +5,7 @@ from __future__ import annotations
 from fleet.domain.plan import Creation
 from fleet.domain.state import Member, Vm
 from fleet.gpu.placement.place import ExpectedGpu
-from fleet.operations.placement_check import Pending, changed_hosts, difference, next_batch
+from fleet.operations.placement_check import Unstarted, changed_hosts, difference, next_batch
 
 FIRST, SECOND = "0000:3b:00.0", "0000:3c:00.0"
 
@@ -17,23 +17,23 @@ def member(name: str, host: str, *gpus: str) -> Member:
     )
 
 
-def new(name: str, host: str, *, among: tuple[str, ...] = (FIRST, SECOND), certain: bool = True) -> Pending:
-    return Pending(member(name, host), planned=True, gpus=(ExpectedGpu(FIRST, "grid_a100-2-10c", among),), certain=certain)
+def new(name: str, host: str, *, among: tuple[str, ...] = (FIRST, SECOND), certain: bool = True) -> Unstarted:
+    return Unstarted(member(name, host), planned=True, gpus=(ExpectedGpu(FIRST, "grid_a100-2-10c", among),), certain=certain)
 
 
-def names(queue: list[Pending]) -> list[str]:
+def names(queue: list[Unstarted]) -> list[str]:
     return [one.name for one in queue]
 
 
 def test_planned_servers_of_a_host_start_one_by_one_and_all_others_together():
-    queue = [Pending(member("old-1", "a")), Pending(member("old-2", "a")), new("a-1", "b"), new("b-1", "c"), new("a-2", "b")]
+    queue = [Unstarted(member("old-1", "a")), Unstarted(member("old-2", "a")), new("a-1", "b"), new("b-1", "c"), new("a-2", "b")]
     now, later = next_batch(queue)
     assert (names(now), names(later)) == (["old-1", "old-2", "a-1", "b-1"], ["a-2"])
     assert (names(next_batch(later)[0]), next_batch([])) == (["a-2"], ([], []))
 
 
 def test_restarted_servers_go_one_by_one_too_where_a_planned_one_waits_behind_them():
-    now, later = next_batch([Pending(member("old-1", "a")), Pending(member("old-2", "a")), new("new", "a")])
+    now, later = next_batch([Unstarted(member("old-1", "a")), Unstarted(member("old-2", "a")), new("new", "a")])
     assert (names(now), names(later)) == (["old-1"], ["old-2", "new"])
 
 
@@ -60,7 +60,7 @@ def test_somebody_else_is_news_and_so_is_a_server_of_another_host_and_one_beside
 def test_room_that_was_only_possible_is_always_planned_again_and_restarts_never():
     turn = [new("one", "a")]
     assert changed_hosts(stand("a"), stand("a", "vm-one"), turn, [new("two", "a", certain=False)]) == {"moid-a"}
-    assert changed_hosts(stand("a"), stand("a", "vm-one theirs"), turn, [Pending(member("old", "a"))]) == set()
+    assert changed_hosts(stand("a"), stand("a", "vm-one theirs"), turn, [Unstarted(member("old", "a"))]) == set()
 
 
 def test_a_difference_is_told_where_something_was_foreseen():

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from fleet.planning.stats_secret import Answer, Choice, choose, new_secret, password_in
+from fleet.planning.stats_secret import SecretFile, StatsSecret, choose, new_secret, password_in
 
 
 def b64(text: str) -> str:
@@ -17,26 +17,26 @@ def stored(password: str) -> str:
     return b64(f"# Ansible managed\n# nvidia:{password}\nBasic {b64(f'nvidia:{password}')}\n")
 
 
-AWAY = Answer(problem="Failed to connect to the host via ssh", serves=True)
-NO_FILE = Answer(problem="file not found: /etc/haproxy/stats.auth", serves=True)
-YOUNG = Answer(problem="Failed to connect to the host via ssh")
+AWAY = SecretFile(problem="Failed to connect to the host via ssh", serves=True)
+NO_FILE = SecretFile(problem="file not found: /etc/haproxy/stats.auth", serves=True)
+YOUNG = SecretFile(problem="Failed to connect to the host via ssh")
 
 
 @pytest.mark.parametrize(
     ("given", "known", "files", "elsewhere", "chosen"),
     [
-        ("", [], [], {}, Choice("new")),
-        ("site", ["run"], [stored("old")], {"lb-2": AWAY}, Choice("site", ("lb-2",))),
-        ("", ["", "run"], [stored("old")], {}, Choice("run")),
-        ("", [""], ["", stored("old")], {}, Choice("old")),
-        ("", [""], [stored("mine")], {"lb-2": Answer(stored("theirs"), serves=True)}, Choice("mine")),
-        ("", [""], [""], {"lb-2": Answer(stored("theirs"))}, Choice("theirs")),
-        ("", [""], [""], {"lb-2": AWAY, "lb-3": Answer(stored("theirs"))}, Choice("theirs", ("lb-2",))),
-        ("", [""], [""], {"lb-3": AWAY, "lb-2": AWAY}, Choice("", ("lb-2", "lb-3"))),
-        ("", [""], [""], {"lb-2": NO_FILE}, Choice("new")),
-        ("", [""], [""], {"lb-2": YOUNG}, Choice("new")),
-        ("", [""], [""], {"lb-2": Answer("", serves=True)}, Choice("new")),
-        ("", [""], [b64("Basic !!!"), b64("nothing")], {}, Choice("new")),
+        ("", [], [], {}, StatsSecret("new")),
+        ("site", ["run"], [stored("old")], {"lb-2": AWAY}, StatsSecret("site", ("lb-2",))),
+        ("", ["", "run"], [stored("old")], {}, StatsSecret("run")),
+        ("", [""], ["", stored("old")], {}, StatsSecret("old")),
+        ("", [""], [stored("mine")], {"lb-2": SecretFile(stored("theirs"), serves=True)}, StatsSecret("mine")),
+        ("", [""], [""], {"lb-2": SecretFile(stored("theirs"))}, StatsSecret("theirs")),
+        ("", [""], [""], {"lb-2": AWAY, "lb-3": SecretFile(stored("theirs"))}, StatsSecret("theirs", ("lb-2",))),
+        ("", [""], [""], {"lb-3": AWAY, "lb-2": AWAY}, StatsSecret("", ("lb-2", "lb-3"))),
+        ("", [""], [""], {"lb-2": NO_FILE}, StatsSecret("new")),
+        ("", [""], [""], {"lb-2": YOUNG}, StatsSecret("new")),
+        ("", [""], [""], {"lb-2": SecretFile("", serves=True)}, StatsSecret("new")),
+        ("", [""], [b64("Basic !!!"), b64("nothing")], {}, StatsSecret("new")),
     ],
 )
 def test_choose(given, known, files, elsewhere, chosen):
@@ -65,4 +65,4 @@ def test_a_new_secret_is_letters_and_digits_and_never_the_same():
 
 
 def test_nothing_prints_it():
-    assert "s3cret" not in repr(Choice("s3cret")) + repr(Answer("s3cret"))
+    assert "s3cret" not in repr(StatsSecret("s3cret")) + repr(SecretFile("s3cret"))

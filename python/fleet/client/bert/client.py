@@ -42,7 +42,7 @@ class Interface:
 
 
 @dataclass(frozen=True)
-class Answer:
+class BertAnswer:
     """The best span of the text."""
 
     text: str
@@ -80,7 +80,7 @@ def ask(
     size: int = SIZE,
     stride: int = STRIDE,
     max_answer: int = MAX_ANSWER,
-) -> Answer:
+) -> BertAnswer:
     """Ask once.
 
     Raises:
@@ -102,10 +102,10 @@ def ask(
     found = spans(made, said, max_answer=max_answer)
     seconds = time.perf_counter() - begin
     if not found:
-        return Answer("", 0.0, len(made), tuple(servers), seconds)
+        return BertAnswer("", 0.0, len(made), tuple(servers), seconds)
     best = found[0]
     chosen = context[text.places[best.first][0] : text.places[best.last][1]]
-    return Answer(chosen, best.probability, len(made), tuple(servers), seconds)
+    return BertAnswer(chosen, best.probability, len(made), tuple(servers), seconds)
 
 
 def request(face: Interface, part: Sequence[Window], first: int) -> dict[str, Any]:

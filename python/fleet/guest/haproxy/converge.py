@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..module import Module  # noqa: TID252
     from .runtime import Server
-    from .servers import Step
+    from .servers import ServerChange
 
 SHOWN = ("backend", "name", "address", "port", "status", "health", "sessions")
 
@@ -74,7 +74,7 @@ def problem(not_admitted: Mapping[str, str], not_drained: Mapping[str, int], dra
     return "; ".join(bad)
 
 
-def _apply(runtime: Runtime, steps: Sequence[Step], p: Mapping[str, Any]) -> dict[str, Any]:
+def _apply(runtime: Runtime, steps: Sequence[ServerChange], p: Mapping[str, Any]) -> dict[str, Any]:
     if not steps:
         return {"not_admitted": {}, "not_drained": {}}
     limits = {"ready_timeout": p["ready_timeout"], "drain_timeout": p["drain_timeout"]}

@@ -49,7 +49,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Step:
+class ServerChange:
     """One change of one server in one backend."""
 
     action: str
@@ -63,7 +63,7 @@ class Step:
 
 
 @dataclass
-class Outcome:
+class Admission:
     """What :func:`apply` did, and what it could not do."""
 
     not_admitted: dict[str, str] = field(default_factory=dict)  # server → why
@@ -101,7 +101,7 @@ def plan(
     *,
     exact: bool = False,
     keep: Sequence[str] = (),
-) -> list[Step]:
+) -> list[ServerChange]:
     """The ordered changes from ``found`` to ``wanted``; with ``exact``, servers that nobody named or keeps are removed.
 
     Raises:
@@ -110,8 +110,8 @@ def plan(
     validate(backends, wanted)
     there: dict[tuple[str, str], Server] = {(server.backend, server.name): server for server in found}
     named = {server.name for server in wanted} | set(keep)
-    first: list[Step] = []
-    last: list[Step] = []
+    first: list[ServerChange] = []
+    last: list[ServerChange] = []
     for backend in backends:
         for server in wanted:
             step = _step(backend, server, there.get((backend.name, server.name)))
@@ -119,7 +119,9 @@ def plan(
                 (first if step.action in (ADD, REPLACE, ENABLE) else last).append(step)
         if exact:
             last.extend(
-                Step(REMOVE, backend, name) for place, name in sorted(there) if place == backend.name and name not in named
+                ServerChange(REMOVE, backend, name)
+                for place, name in sorted(there)
+                if place == backend.name and name not in named
             )
     return first + last
 
@@ -132,31 +134,31 @@ def _same(one: str, other: str) -> bool:
         return one == other
 
 
-def _step(backend: Backend, wanted: Wanted, found: Server | None) -> Step | None:
+def _step(backend: Backend, wanted: Wanted, found: Server | None) -> ServerChange | None:
     if wanted.state == ABSENT:
-        return Step(REMOVE, backend, wanted.name) if found else None
+        return ServerChange(REMOVE, backend, wanted.name) if found else None
     if wanted.state == DRAINED:
         idle = found is None or found.in_maintenance or (found.draining and not found.sessions + found.queued)
-        return None if idle else Step(DRAIN, backend, wanted.name)
+        return None if idle else ServerChange(DRAIN, backend, wanted.name)
     if found is None:
-        return Step(ADD, backend, wanted.name, wanted.address)
+        return ServerChange(ADD, backend, wanted.name, wanted.address)
     if found.port != backend.port or not _same(found.address, wanted.address):
-        return Step(REPLACE, backend, wanted.name, wanted.address)
+        return ServerChange(REPLACE, backend, wanted.name, wanted.address)
     if found.draining or found.in_maintenance:
-        return Step(ENABLE, backend, wanted.name, wanted.address)
+        return ServerChange(ENABLE, backend, wanted.name, wanted.address)
     return None
 
 
 def apply(
     runtime: Runtime,
-    steps: Sequence[Step],
+    steps: Sequence[ServerChange],
     *,
     ready_timeout: float = 60.0,
     drain_timeout: float = 300.0,
     force: bool = False,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> Outcome:
+) -> Admission:
     """Carry out the steps of :func:`plan`; times are seconds.
 
     A server without a good check within ``ready_timeout`` receives no traffic and is reported; so is one that still has
@@ -165,7 +167,7 @@ def apply(
     Raises:
         GuestError: HAProxy refused a command.
     """
-    outcome = Outcome()
+    outcome = Admission()
     _admit(runtime, [s for s in steps if s.action in (ADD, REPLACE, ENABLE)], outcome, ready_timeout, clock, sleep)
     leaving = [step for step in steps if step.action in (DRAIN, REMOVE)]
     for step in leaving:
@@ -192,7 +194,7 @@ def apply(
     return outcome
 
 
-def _close_idle(runtime: Runtime, steps: Sequence[Step]) -> None:
+def _close_idle(runtime: Runtime, steps: Sequence[ServerChange]) -> None:
     """Close the connections that HAProxy keeps for a next request: a Triton that is stopped would wait for each of them.
 
     Maintenance does that at once. Drained again, the servers go on being checked.
@@ -204,8 +206,8 @@ def _close_idle(runtime: Runtime, steps: Sequence[Step]) -> None:
 
 def _admit(
     runtime: Runtime,
-    steps: Sequence[Step],
-    outcome: Outcome,
+    steps: Sequence[ServerChange],
+    outcome: Admission,
     timeout: float,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
@@ -250,7 +252,7 @@ def _wake(runtime: Runtime, keys: set[tuple[str, str]]) -> None:
 
 def _delete(
     runtime: Runtime,
-    steps: Sequence[Step],
+    steps: Sequence[ServerChange],
     clock: Callable[[], float],
     sleep: Callable[[float], None],
     patience: float = 30.0,

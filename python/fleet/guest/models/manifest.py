@@ -26,7 +26,7 @@ CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Entry:
+class FileEntry:
     """One file, or one directory (``sha256`` empty)."""
 
     sha256: str = ""
@@ -38,7 +38,7 @@ class Entry:
 class Item:
     """Files and directories by their path below the item; ``""`` is the item itself."""
 
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, FileEntry]
 
     @property
     def digest(self) -> str:
@@ -118,20 +118,20 @@ def _children(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if path.name not in SKIPPED and not path.name.startswith("."))
 
 
-def _walk(root: Path, path: Path, below: str, known: Known, fresh: Known) -> Iterator[tuple[str, Entry]]:
+def _walk(root: Path, path: Path, below: str, known: Known, fresh: Known) -> Iterator[tuple[str, FileEntry]]:
     try:
         status = path.stat()
     except FileNotFoundError as error:
         raise UsageError(f"{path} is a link that leads nowhere") from error
     if stat.S_ISDIR(status.st_mode):
-        yield below, Entry()
+        yield below, FileEntry()
         for child in _children(path):
             yield from _walk(root, child, f"{below}/{child.name}" if below else child.name, known, fresh)
     elif stat.S_ISREG(status.st_mode):
         relative = path.relative_to(root).as_posix()
         digest = known.get(relative, status) or checksum(path)
         fresh.put(relative, status, digest)
-        yield below, Entry(digest, status.st_size, bool(status.st_mode & 0o111))
+        yield below, FileEntry(digest, status.st_size, bool(status.st_mode & 0o111))
     else:
         raise UsageError(f"{path} is neither a file nor a directory: a model repository holds nothing else")
 
@@ -168,5 +168,5 @@ def from_json(value: Mapping[str, Any]) -> dict[str, Item]:
             parts = f"{path}/{below}".rstrip("/").split("/")
             if len(parts) < 2 or any(part in ("", ".", "..") for part in parts):  # noqa: PLR2004
                 raise UsageError(f"'{path}/{below}' is not a path in a model repository")
-        items[path] = Item({below: Entry(e[0], int(e[1]), bool(e[2])) for below, e in entries.items()})
+        items[path] = Item({below: FileEntry(e[0], int(e[1]), bool(e[2])) for below, e in entries.items()})
     return items

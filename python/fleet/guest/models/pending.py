@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Pending:
+class Journal:
     """The journal of the repository at ``path``, kept in the directory ``state``."""
 
     def __init__(self, path: Path, state: Path) -> None:

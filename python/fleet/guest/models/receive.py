@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import UsageError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
 from .manifest import from_json
-from .sync import Owner, Repository, compare
+from .sync import FileOwner, Repository, compare
 from .versions import newest
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def receive(module: Module) -> dict[str, Any]:
     p = module.params
     if p["_manifest"] is None:
         raise UsageError("the action plugin triton_models did not run: plugins/action is not in action_plugins")
-    repository = Repository(Path(p["path"]), Owner.named(p["owner"]))
+    repository = Repository(Path(p["path"]), FileOwner.named(p["owner"]))
     found = repository.scan(trust=not p["verify"])
     wanted, old = newest(from_json(p["_manifest"]), found, p["keep"])
     difference = compare(wanted, found)

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from ...errors import FleetError, GuestError, UsageError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
 from .disk import discard, put, sync_dir, write_whole
 from .manifest import CHUNK, Item, Known, checksum, digest_of, scan
-from .pending import Pending
+from .pending import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from .manifest import Entry
+    from .manifest import FileEntry
 
 STAGING = "staging-"
 
@@ -37,14 +37,14 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Owner:
+class FileOwner:
     """Who owns the files."""
 
     uid: int
     gid: int
 
     @classmethod
-    def named(cls, name: str | None) -> Owner | None:
+    def named(cls, name: str | None) -> FileOwner | None:
         """The owner by a user's name; None for no name.
 
         Raises:
@@ -81,7 +81,7 @@ def models_of(paths: Iterable[str]) -> list[str]:
 class Repository:
     """A model repository in a guest."""
 
-    def __init__(self, path: Path, owner: Owner | None = None) -> None:
+    def __init__(self, path: Path, owner: FileOwner | None = None) -> None:
         """At ``path``, which need not exist. Files belong to ``owner``, without one to the user that runs this."""
         self.path = path
         self.owner = owner
@@ -139,9 +139,9 @@ class Repository:
             write_whole(self.state / "live", "")
             _hand_over(self.state / "live", self.owner, 0o644)
 
-    def pending(self) -> Pending:
+    def pending(self) -> Journal:
         """What Triton has not taken yet."""
-        return Pending(self.path, self.state)
+        return Journal(self.path, self.state)
 
     def scan(self, *, trust: bool = True) -> dict[str, Item]:
         """What is there; ``trust`` takes checksums of untouched files from the last run."""
@@ -235,7 +235,7 @@ class Repository:
             _hand_over(path, self.owner, 0o755)
 
 
-def _hand_over(path: Path, owner: Owner | None, mode: int) -> None:
+def _hand_over(path: Path, owner: FileOwner | None, mode: int) -> None:
     path.chmod(mode)
     if owner:
         os.chown(path, owner.uid, owner.gid)
@@ -251,7 +251,7 @@ def pack(root: Path, items: Mapping[str, Item], missing: list[str], archive: Pat
                 tar.addfile(info, file)
 
 
-def _files(items: Mapping[str, Item], missing: list[str]) -> dict[str, Entry]:
+def _files(items: Mapping[str, Item], missing: list[str]) -> dict[str, FileEntry]:
     return {
         f"{path}/{below}" if below else path: entry
         for path in missing
@@ -265,7 +265,7 @@ def _directories(items: Mapping[str, Item], missing: list[str]) -> list[str]:
     return models_of(missing) + sorted(below)
 
 
-def unpack(archive: Path, wanted: Mapping[str, Item], missing: list[str], target: Path, owner: Owner | None = None) -> None:
+def unpack(archive: Path, wanted: Mapping[str, Item], missing: list[str], target: Path, owner: FileOwner | None = None) -> None:
     """Unpack and verify: exactly the files of ``missing``, nothing else, each with its checksum, on disk before return.
 
     Raises:
@@ -287,7 +287,7 @@ def unpack(archive: Path, wanted: Mapping[str, Item], missing: list[str], target
         raise GuestError(f"the archive of models lacks {', '.join(sorted(files)[:5])}")
 
 
-def _unpack_file(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path, entry: Entry, owner: Owner | None) -> None:
+def _unpack_file(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path, entry: FileEntry, owner: FileOwner | None) -> None:
     stream = tar.extractfile(member)
     if stream is None:
         raise GuestError(f"'{member.name}' is no file in the archive")

@@ -43,7 +43,7 @@ class Answered:
 
 
 @dataclass
-class Report:
+class Readiness:
     """What :func:`wait_ready` saw."""
 
     seconds: float
@@ -159,7 +159,7 @@ def wait_ready(
     still_worth: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> Report:
+) -> Readiness:
     """Wait until the server and each model is ready and has answered one inference.
 
     ``models`` maps names to sample requests (``None``: made from the model's metadata); without it, the models are those
@@ -191,7 +191,7 @@ def wait_ready(
         except TritonError as error:
             why = [e.get("reason", "") for e in _index(triton) if e["name"] == name and e.get("reason")]
             raise TritonError(f"{error}{'; its state: ' + why[0] if why else ''}", error.status) from error
-    report = Report(seconds=0.0, server=triton.server())
+    report = Readiness(seconds=0.0, server=triton.server())
     for name, given in models.items() if infer else ():
         _ask(triton, name, given, (sources or {}).get(name, "a sample"), report)
     report.seconds = round(clock() - begin, 2)
@@ -221,7 +221,7 @@ def _index(triton: Triton) -> Sequence[Mapping[str, str]]:
         return []
 
 
-def _ask(triton: Triton, name: str, given: Mapping[str, Any] | None, where: str, report: Report) -> None:
+def _ask(triton: Triton, name: str, given: Mapping[str, Any] | None, where: str, report: Readiness) -> None:
     config = {} if given is not None else triton.config(name)
     if config.get("model_transaction_policy", {}).get("decoupled"):
         report.skipped[name] = "decoupled: it answers over gRPC streams only"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import FleetError, GuestError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
 from ..models.manifest import models  # noqa: TID252
-from ..models.sync import Owner, Repository  # noqa: TID252
+from ..models.sync import FileOwner, Repository  # noqa: TID252
 from ..module import FailedError  # noqa: TID252
 from .http import Triton, TritonError, wait_ready
 from .repository import Done, bring, versions, work
@@ -27,7 +27,7 @@ def load(module: Module) -> dict[str, Any]:
         FleetError: Triton does not answer, or another run changes the repository.
     """
     p = module.params
-    repository = Repository(Path(p["repository"]), Owner.named(p["owner"]))
+    repository = Repository(Path(p["repository"]), FileOwner.named(p["owner"]))
     triton = Triton(p["url"])
     if module.check_mode:
         todo = _todo(module, repository, triton)

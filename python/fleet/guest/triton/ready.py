@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..module import Module  # noqa: TID252
-    from .http import Report
+    from .http import Readiness
 
 
 def ready(module: Module) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def ready(module: Module) -> dict[str, Any]:
     return {"changed": False, "ready": True, **dataclasses.asdict(report)}
 
 
-def _ask(p: Mapping[str, Any], unit: Unit | None, *, timeout: float) -> Report:
+def _ask(p: Mapping[str, Any], unit: Unit | None, *, timeout: float) -> Readiness:
     samples = p["samples"]
     known = models_in(Path(p["repository"])) if p["repository"] else {}
     names = p["models"] or list(known) or list(samples)

@@ -26,7 +26,7 @@ def start(module: Module) -> dict[str, Any]:
         GuestError: there is no Docker or no image, or a command failed.
     """
     p, check = module.params, module.check_mode
-    guest = Guest(module)
+    guest = TritonService(module)
     pulled, image = guest.have_image(check=check)
     running = parse_container(module.run_command([guest.docker, "inspect", "--type", "container", p["container"]])[1])
     unit = parse_properties(guest.run("systemctl", "show", p["unit"], "-p", PROPERTIES))
@@ -48,7 +48,7 @@ def start(module: Module) -> dict[str, Any]:
     return {"changed": restart or enable or pulled, "reasons": why, "restarted": restart, "pulled": pulled, "image_id": image}
 
 
-class Guest:
+class TritonService:
     """Docker and systemd of this guest."""
 
     def __init__(self, module: Module) -> None:

@@ -76,7 +76,7 @@ class RangeModel(BaseModel, extra="forbid", frozen=True):
         return parse_range(self.range, self.prefix, self.gateway)
 
 
-class AddressesModel(RangeModel):
+class AddressesModel(RangeModel, extra="forbid", frozen=True):
     """The fleet's address pool; ``range`` may be of either family, ``ipv6`` adds the second one."""
 
     ipv6: RangeModel | None = None

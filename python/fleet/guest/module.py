@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import FleetError, GuestError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ..errors import FleetError, GuestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

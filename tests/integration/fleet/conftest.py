@@ -25,7 +25,7 @@ from fleet.service import scale
 from fleet.service.session import open_fleet
 from fleet.site.load import load_site
 
-from ..lab.conftest import done  # noqa: TID252  pytest's own packages
+from ..lab.conftest import done
 from .lease_by_plugins import leased
 from .role import USER, running
 

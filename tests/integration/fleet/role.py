@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..lab import conftest as lab  # noqa: TID252  pytest's own packages
+from ..lab import conftest as lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from fleet.domain.identity import member_uuid
 from fleet.errors import FleetError, UsageError
 from fleet.operations import adopt
 
-from ..lab.conftest import until  # noqa: TID252  pytest's own packages
+from ..lab.conftest import until
 from .conftest import BALANCER, Site, done, fleet_of, hand_made_clone
 from .reading import keys
 

@@ -10,7 +10,7 @@ from pyVmomi import vim
 from fleet.domain.identity import member_uuid
 from fleet.operations.name_conflicts import ROUNDS
 
-from ..lab.conftest import until  # noqa: TID252  pytest's own packages
+from ..lab.conftest import until
 from .conftest import BALANCER, done, fleet_of
 
 

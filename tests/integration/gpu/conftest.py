@@ -11,7 +11,7 @@ import yaml
 
 from fleet.lab.build import build_vcenter
 
-from ..fleet.conftest import BIN, KEYSCAN, ROOT, Site, done, fleet_of, remove, running  # noqa: TID252  pytest's own packages
+from ..fleet.conftest import BIN, KEYSCAN, ROOT, Site, done, fleet_of, remove, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

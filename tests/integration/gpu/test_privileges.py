@@ -8,7 +8,7 @@ from fleet.errors import VSphereError
 from fleet.operations import resize
 from fleet.planning.vgpus import held
 
-from ..fleet.role import USER, without  # noqa: TID252  pytest's own packages
+from ..fleet.role import USER, without
 from .conftest import FOUR, ONE, PAIR
 
 ATTACH = ("VirtualMachine.Config.AddRemoveDevice", "VirtualMachine.Config.Resource", "VirtualMachine.Config.AdvancedConfig")

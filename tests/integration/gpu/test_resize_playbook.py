@@ -16,7 +16,7 @@ import yaml
 from fleet.planning.vgpus import WAS, held
 from fleet.service import lease
 
-from ..fleet.role import without  # noqa: TID252  pytest's own packages
+from ..fleet.role import without
 from .conftest import ROOT, TWO
 
 if TYPE_CHECKING:

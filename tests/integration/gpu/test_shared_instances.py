@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from ..fleet.role import running  # noqa: TID252  pytest's own packages
+from ..fleet.role import running
 from .conftest import model
 
 WHOLE, THIRD, ALL = (f"nvidia_dc-{name}" for name in ("1-24c", "1-8c", "4-96c"))

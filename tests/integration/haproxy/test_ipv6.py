@@ -15,7 +15,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from fleet.guest.haproxy.servers import ABSENT, Wanted, apply, plan
 
-from ..local import has_ipv6  # noqa: TID252  pytest's own packages
+from ..local import has_ipv6
 from .conftest import Server
 
 ROOT = Path(__file__).resolve().parents[3]

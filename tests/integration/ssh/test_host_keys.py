@@ -17,7 +17,7 @@ from fleet.domain.spec import FleetSpec, Shape, Size
 from fleet.domain.state import Member, Vm
 from fleet.ssh.host_keys import scan_host_keys
 
-from ..local import has_ipv6  # noqa: TID252  pytest's own packages
+from ..local import has_ipv6
 
 if TYPE_CHECKING:
     from .conftest import Sshd

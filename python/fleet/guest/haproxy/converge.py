@@ -6,14 +6,14 @@ import os
 import tempfile
 from typing import TYPE_CHECKING, Any
 
-from ..module import FailedError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ..module import FailedError
 from .runtime import Runtime
 from .servers import PRESENT, Backend, Wanted, apply, await_healthy, plan, settle
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from ..module import Module  # noqa: TID252
+    from ..module import Module
     from .runtime import Server
     from .servers import ServerChange
 

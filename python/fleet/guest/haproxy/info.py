@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...errors import FleetError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ...errors import FleetError
 from .runtime import Runtime
 from .version import parse_version, problem
 
 if TYPE_CHECKING:
-    from ..module import Module  # noqa: TID252
+    from ..module import Module
 
 
 def info(module: Module) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import re
 import socket
 from dataclasses import dataclass
 
-from ...errors import GuestError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ...errors import GuestError
 
 # Bits of srv_admin_state and srv_check_state in "show servers state" (management guide, same command).
 FORCED_MAINT = 0x01

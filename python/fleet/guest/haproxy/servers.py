@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...errors import GuestError, UsageError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ...errors import GuestError, UsageError
 from .runtime import NAME, Runtime, Server
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...errors import UsageError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ...errors import UsageError
 from .disk import write_whole
 
 if TYPE_CHECKING:

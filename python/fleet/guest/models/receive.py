@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import UsageError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ...errors import UsageError
 from .manifest import from_json
 from .sync import FileOwner, Repository, compare
 from .versions import newest
@@ -13,7 +13,7 @@ from .versions import newest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..module import Module  # noqa: TID252
+    from ..module import Module
     from .manifest import Item
 
 

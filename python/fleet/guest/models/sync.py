@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...errors import FleetError, GuestError, UsageError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ...errors import FleetError, GuestError, UsageError
 from .disk import discard, put, sync_dir, write_whole
 from .manifest import CHUNK, Item, Known, checksum, digest_of, scan
 from .pending import Journal

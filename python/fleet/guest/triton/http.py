@@ -11,7 +11,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...errors import GuestError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ...errors import GuestError
 from .sample import made_request, to_body
 
 if TYPE_CHECKING:

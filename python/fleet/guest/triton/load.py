@@ -6,16 +6,16 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import FleetError, GuestError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
-from ..models.manifest import models  # noqa: TID252
-from ..models.sync import FileOwner, Repository  # noqa: TID252
-from ..module import FailedError  # noqa: TID252
+from ...errors import FleetError, GuestError
+from ..models.manifest import models
+from ..models.sync import FileOwner, Repository
+from ..module import FailedError
 from .http import Triton, TritonError, wait_ready
 from .repository import Done, bring, versions, work
 from .unit import Unit
 
 if TYPE_CHECKING:
-    from ..module import Module  # noqa: TID252
+    from ..module import Module
     from .repository import Work
 
 

@@ -6,8 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import FleetError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
-from ..module import FailedError  # noqa: TID252
+from ...errors import FleetError
+from ..module import FailedError
 from .http import Triton, ask_each, wait_ready
 from .sample import made_request, models_in
 from .unit import Unit
@@ -15,7 +15,7 @@ from .unit import Unit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..module import Module  # noqa: TID252
+    from ..module import Module
     from .http import Readiness
 
 

@@ -10,13 +10,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...errors import GuestError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ...errors import GuestError
 from .http import TritonError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from ..models.sync import Repository  # noqa: TID252
+    from ..models.sync import Repository
     from .http import Triton
 
 ALL = "*"

@@ -6,7 +6,7 @@ import json
 import struct
 from typing import TYPE_CHECKING, Any
 
-from ...errors import UsageError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ...errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,13 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import GuestError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ...errors import GuestError
 from .service import parse_container, parse_properties, reasons
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..module import Module  # noqa: TID252
+    from ..module import Module
 
 PROPERTIES = "ActiveState,UnitFileState,NeedDaemonReload,FragmentPath"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ...errors import GuestError  # noqa: TID252  this part is shipped to guests as ansible.module_utils.fleet
+from ...errors import GuestError
 from .service import complaints, parse_properties
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..module import Module  # noqa: TID252
+    from ..module import Module
 
 ENOUGH = 3  # restarts that show that waiting on is useless
 

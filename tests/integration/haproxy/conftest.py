@@ -22,8 +22,8 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from fleet.domain.guest_addresses import in_url
 from fleet.errors import GuestError
+from fleet.guest.haproxy.plan import Backend
 from fleet.guest.haproxy.runtime import Runtime
-from fleet.guest.haproxy.servers import Backend
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "haproxy"
 

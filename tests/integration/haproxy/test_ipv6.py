@@ -13,7 +13,8 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from fleet.guest.haproxy.servers import ABSENT, Wanted, apply, plan
+from fleet.guest.haproxy.apply import apply
+from fleet.guest.haproxy.plan import ABSENT, Wanted, plan
 
 from ..local import has_ipv6
 from .conftest import Server

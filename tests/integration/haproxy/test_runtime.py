@@ -19,7 +19,9 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from fleet.errors import GuestError
-from fleet.guest.haproxy.servers import ABSENT, DRAINED, Wanted, apply, plan, settle
+from fleet.guest.haproxy.apply import apply
+from fleet.guest.haproxy.health_checks import settle
+from fleet.guest.haproxy.plan import ABSENT, DRAINED, Wanted, plan
 
 
 class Load:

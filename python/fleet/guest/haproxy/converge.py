@@ -7,15 +7,17 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 from ..module import FailedError
+from .apply import apply
+from .health_checks import await_healthy, settle
+from .plan import PRESENT, Backend, Wanted, plan
 from .runtime import Runtime
-from .servers import PRESENT, Backend, Wanted, apply, await_healthy, plan, settle
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ..module import Module
+    from .plan import ServerChange
     from .runtime import Server
-    from .servers import ServerChange
 
 SHOWN = ("backend", "name", "address", "port", "status", "health", "sessions")
 

@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from fleet.errors import GuestError, UsageError
+from fleet.guest.haproxy.apply import apply
+from fleet.guest.haproxy.health_checks import await_healthy, settle
+from fleet.guest.haproxy.plan import ABSENT, DRAINED, Backend, Wanted, plan
 from fleet.guest.haproxy.runtime import Runtime, Server, endpoint, merge, parse_info, parse_stat, parse_state
-from fleet.guest.haproxy.servers import ABSENT, DRAINED, Backend, Wanted, apply, await_healthy, plan, settle
 from fleet.guest.haproxy.version import parse_version, problem
 
 GRPC = Backend("triton_grpc", 8001, "proto h2 check port 8000 check-proto h1")

@@ -109,7 +109,7 @@ def _target(
         name = "fleet_size" if size is not None else "fleet_add"
         mend = "ask for less, or raise size.max" if target > spec.size.max else "ask for more, or lower size.min"
         raise UsageError(
-            f"{name} sets {target} servers for fleet {spec.name}, and its size in fleet.yml goes from "
+            f"{name} would give fleet {spec.name} {target} servers, and its size in fleet.yml goes from "
             f"{spec.size.min} to {spec.size.max}: {mend} there."
         )
     if target < present:

@@ -98,8 +98,8 @@ def test_what_vcenter_does_is_shown_vm_by_vm(site):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (("add-vm", "--count", "9"), "fleet_add asks fleet demo for 12 servers"),
-        (("scale", "--size", "99"), "fleet_size asks fleet demo for 99 servers, and its size in fleet.yml goes from 1 to 4"),
+        (("add-vm", "--count", "9"), "fleet_add would give fleet demo 12 servers"),
+        (("scale", "--size", "99"), "fleet_size would give fleet demo 99 servers, and its size in fleet.yml goes from 1 to 4"),
         (("scale", "--size", "0", "--yes"), "size.min 1 in fleet.yml"),
         (("remove-vm", "--count", "2", "--max-remove", "1", "--yes"), "fleet_max_remove is 1"),
     ],
@@ -116,7 +116,7 @@ def test_a_size_that_the_site_does_not_allow_is_a_bad_variable(site, command, sa
 def test_a_new_fleet_beyond_its_bounds_is_refused_before_there_is_a_lease(site):
     mark = site.control.last()
     result = site.fleet("scale", "--size", "99")
-    assert (result.code, "fleet_size asks fleet demo for 99 servers" in result.err) == (2, True), result.text
+    assert (result.code, "fleet_size would give fleet demo 99 servers" in result.err) == (2, True), result.text
     assert site.writes(mark) == []
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fleet.errors import VSphereError
+from fleet.errors import FleetError
 from fleet.vsphere import batch
 
 from .conftest import Site, done, fleet_of, remove
@@ -72,7 +72,7 @@ def test_a_missing_privilege_is_named(own, privilege):
     own.change("vcenter", username=without(privilege))
     try:
         said = operation(own)
-    except VSphereError as error:
+    except FleetError as error:
         said = str(error)
     assert f"The account lacks the privilege {privilege} on " in said, said
     assert len(said.splitlines()) == 1

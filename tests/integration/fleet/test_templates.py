@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.errors import SiteError
+from fleet.errors import UsageError
 
 from .conftest import BALANCER
 
@@ -12,7 +12,7 @@ from .conftest import BALANCER
 def test_a_template_that_does_not_exist_leaves_vcenter_as_it_is(site):
     site.change("fleets", "demo", template="triton-templat")
     mark = site.control.last()
-    with pytest.raises(SiteError, match="did you mean triton-template"):
+    with pytest.raises(UsageError, match="did you mean triton-template"):
         site.present()
     assert site.writes(mark) == []
 
@@ -30,7 +30,7 @@ def test_a_template_that_does_not_exist_leaves_vcenter_as_it_is(site):
 def test_a_template_that_cannot_hold_what_is_asked_is_refused_before_cloning(site, template, fleet, said, check):
     site.change("fleets", "demo", template=template, **fleet)
     mark = site.control.last()
-    with pytest.raises(SiteError) as refused:
+    with pytest.raises(UsageError) as refused:
         site.present(check=check)
     assert [words for words in said if words not in str(refused.value)] == []
     assert site.writes(mark) == []
@@ -44,5 +44,5 @@ def test_firmware_is_no_matter_without_gpus(site):
 
 def test_check_mode_finds_the_missing_template_too(site):
     site.change("fleets", "demo", template="no-such-thing")
-    with pytest.raises(SiteError, match="no template 'no-such-thing'"):
+    with pytest.raises(UsageError, match="no template 'no-such-thing'"):
         site.present(check=True)

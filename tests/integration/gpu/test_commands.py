@@ -150,7 +150,7 @@ def test_what_is_no_question_is_refused(fleet, words, message):
 
 def test_a_host_with_fewer_logical_cpus_than_the_server_has_is_named(fleet):
     result = fleet("gpu", "fit", "--profile", ONE, "--cluster", "lone", "--cpu", "4096", code=NO_ROOM).out
-    assert "logical CPUs, the server asks for 4096" in result
+    assert "logical CPUs, the server requests 4096" in result
 
 
 def test_a_refusal_shows_the_gpus_of_the_profiles_kind_alone(site, fleet):

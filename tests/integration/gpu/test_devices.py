@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from fleet.errors import NoRoomError, SiteError
+from fleet.errors import NoRoomError, UsageError
 from fleet.gpu.capacity.remaining import capacity
 from fleet.gpu.devices import DynamicDevice, Vgpu
 from fleet.gpu.report.as_json import map_json
@@ -55,7 +55,7 @@ def test_a_small_vgpu_of_the_template_does_not_stand_in_the_way_of_the_order(sit
 
 def test_one_vgpu_more_than_a_vm_may_hold_is_refused_before_anything_is_cloned(site):
     mark = site.control.last()
-    with pytest.raises(NoRoomError, match="vCenter lets one VM hold 16 vGPUs of a100-1-5c, the server asks for 17"):
+    with pytest.raises(NoRoomError, match="vCenter lets one VM hold 16 vGPUs of a100-1-5c, the server requests 17"):
         site.demo("pair", *[ONE] * 17).present()
     assert site.cloned(mark) == []
 
@@ -271,7 +271,7 @@ def test_a_vgpu_beside_device_groups_may_cost_one(site):
 def test_what_no_host_offers_is_refused_before_anything_is_cloned(site, device):
     site.demo("cards", devices=[device])
     mark = site.control.last()
-    with pytest.raises(SiteError, match=r"there is no .*; there is: "):
+    with pytest.raises(UsageError, match=r"there is no .*; there is: "):
         site.present()
     assert site.cloned(mark) == []
 

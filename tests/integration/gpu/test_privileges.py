@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.errors import VSphereError
+from fleet.errors import FleetError
 from fleet.operations import resize
 from fleet.planning.vgpus import held
 
@@ -27,7 +27,7 @@ def test_a_server_is_born_with_more_than_a_vgpu(site, what, privilege):
     site.change("vcenter", username=without(privilege))
     try:
         said = "; ".join(site.present()["failures"].values())
-    except VSphereError as error:
+    except FleetError as error:
         said = str(error)
     assert f"The account lacks the privilege {privilege} on " in said, said
     site.change("vcenter", username=USER)
@@ -61,10 +61,10 @@ def test_other_gpus_on_another_host(site, privilege):
     site.control.add_vm("neighbour", cluster="twins", host=before[1], gpu_profiles=[FOUR])
     site.change("vcenter", username=without(privilege))
     refusal = rf"The account lacks the privilege {privilege} on [^ ]+$"
-    with pytest.raises(VSphereError, match=refusal):
+    with pytest.raises(FleetError, match=refusal):
         resized(site, "change", gpus=1, profile=FOUR)
     if privilege == POWER_ON:
-        with pytest.raises(VSphereError, match=refusal):
+        with pytest.raises(FleetError, match=refusal):
             resized(site, "restore")
         site.change("vcenter", username=USER)
     resized(site, "restore")

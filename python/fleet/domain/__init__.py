@@ -8,6 +8,7 @@ record           the fleet's record: target size, open requests, lease
 plan, report     what a run is going to change, and what it changed
 address_pool     ranges of addresses; guest_addresses: which of a guest's addresses are its own
 hostvars         a member as Ansible sees it
+host_key         the one form of an SSH host key that is accepted
 endpoint         where a vCenter is, and the account
 """
 

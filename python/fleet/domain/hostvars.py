@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from fleet.domain.host_key import parse_host_key
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -74,8 +76,9 @@ def connection_args(alias: str, hostkey: str | None) -> str:
 
 
 def ssh_args(alias: str, hostkey: str | None) -> str:
-    """OpenSSH options (8.5 or later) that accept exactly one host key; without a recorded key none is accepted."""
-    known = f' -o "KnownHostsCommand=/bin/echo {alias} {hostkey}"' if hostkey else ""
+    """OpenSSH options (8.5 or later) that accept exactly one host key; of what is no key (``host_key``) none is accepted."""
+    key = parse_host_key(hostkey or "")
+    known = f' -o "KnownHostsCommand=/bin/echo {alias} {key}"' if key else ""
     return (
         f"-o HostKeyAlias={alias} -o StrictHostKeyChecking=yes -o UserKnownHostsFile=/dev/null "
         f"-o GlobalKnownHostsFile=/dev/null -o UpdateHostKeys=no{known}"

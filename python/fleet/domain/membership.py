@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleet.domain.guest_addresses import guest_addresses, own_address
+from fleet.domain.host_key import KEY_TYPE, parse_host_key
 from fleet.domain.identity import LOADBALANCER, RECORD, STATES, TRITON, member_uuid
 from fleet.domain.state import FleetState, Member, Vm
 
@@ -107,6 +108,11 @@ def _state(vm: Vm, role: str, vcenter_uuid: str) -> tuple[str, str]:
         return "unconfirmed", (
             f"VM {vm.name} carries the keys of {vm.fleet}/{vm.keys.get('server', '?')} but its instanceUuid is another (cloned "
             f"by hand, restored, or renumbered by vCenter): settle it with fleet adopt {vm.moid} or fleet disown {vm.moid}"
+        )
+    if (hostkey := vm.keys.get("hostkey")) and parse_host_key(hostkey) is None:
+        return "unconfirmed", (
+            f"the key fleet.hostkey of VM {vm.name} is no SSH host key of type {KEY_TYPE}; no version of fleet wrote it, and "
+            f"nothing connects to it: settle it with fleet adopt {vm.moid} or fleet disown {vm.moid}"
         )
     state = vm.keys.get("state", "creating")
     reason = vm.keys.get("reason", "")

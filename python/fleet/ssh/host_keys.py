@@ -15,12 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fleet.domain.host_key import KEY_TYPE, parse_host_key
 from fleet.errors import GuestError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-KEY_TYPE = "ed25519"
 _ALIAS = "guest"
 _AT_ONCE = 8  # connections through a jump host; sshd's own MaxStartups begins to refuse at 10
 
@@ -81,8 +81,8 @@ def _scan(addresses: Iterable[str], *, limit: float) -> dict[str, str]:
     keys = {}
     for line in done.stdout.splitlines() if done else ():
         address, _, key = line.partition(" ")
-        if key.startswith(f"ssh-{KEY_TYPE} "):
-            keys[address] = key.strip()
+        if known := parse_host_key(key.strip()):
+            keys[address] = known
     return keys
 
 
@@ -117,8 +117,8 @@ def _ask(address: str, options: Sequence[str], *, limit: float) -> tuple[str, st
         done = _run(["ssh", "-n", *words, *options, address, "true"], limit * 2 + 5)
         for line in known.read_text(encoding="ascii").splitlines() if known.exists() else ():
             alias, _, key = line.partition(" ")
-            if alias == _ALIAS and key.startswith(f"ssh-{KEY_TYPE} "):
-                return key.strip(), ""
+            if alias == _ALIAS and (found := parse_host_key(key.strip())):
+                return found, ""
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()] if done else []
         return "", lines[-1] if lines else "no answer in time"
 

@@ -45,7 +45,8 @@ KEYSCAN = """#!/bin/sh
 # Answers for every address as `ssh-keyscan -t ed25519` does, or with FLEET_TEST_MUTE=all for none.
 shift 4
 for address in "$@"; do
-  case "$FLEET_TEST_MUTE" in all) ;; *) echo "$address ssh-ed25519 AAAAKEY$FLEET_TEST_KEY$(echo "$address" | tr -d .)" ;; esac
+  key=$(printf '%s%s%043d' "$FLEET_TEST_KEY" "$(echo "$address" | tr -d .:)" 0 | cut -c1-43)
+  case "$FLEET_TEST_MUTE" in all) ;; *) echo "$address ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI$key" ;; esac
 done
 """
 

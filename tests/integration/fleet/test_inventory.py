@@ -83,7 +83,7 @@ def test_a_members_variables_are_complete(site):
     (gpu,) = facts["gpus"]
     book = next(g for g in site.control.gpus() if any(held["vm"] == "demo-001" for held in g["held"]))
     assert (gpu["profile"], gpu["pci_id"], facts["host"]) == (SLICE, book["pci_id"], book["host"])
-    assert f"KnownHostsCommand=/bin/echo {facts['uuid']} ssh-ed25519 AAAAKEY" in variables["ansible_ssh_args"]
+    assert f"KnownHostsCommand=/bin/echo {facts['uuid']} ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" in variables["ansible_ssh_args"]
     assert f"HostKeyAlias={facts['uuid']}" in variables["ansible_ssh_args"]
 
 

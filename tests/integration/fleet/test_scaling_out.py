@@ -30,7 +30,7 @@ def test_a_member_is_born_as_one(site):
     own = keys(vm)
     assert own["fleet.uuid"] == vm.config.instanceUuid
     assert (own["fleet.name"], own["fleet.role"], own["fleet.server"]) == ("demo", "triton", "demo-001")
-    assert own["fleet.hostkey"].startswith("ssh-ed25519 AAAAKEY")
+    assert own["fleet.hostkey"].startswith("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI")
     assert vm.config.memoryReservationLockedToMax
     assert vm.config.hardware.memoryMB == 16384
     assert {call.method for call in site.writes(0) if call.name == "demo-001"} >= {"PowerOnVM_Task", "ReconfigVM_Task"}

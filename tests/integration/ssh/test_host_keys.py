@@ -121,6 +121,18 @@ def test_a_guest_whose_key_was_never_recorded_is_not_trusted(sshd, login, tmp_pa
     assert "UNREACHABLE" in ping(tmp_path, login, sshd(), "").stdout
 
 
+def test_a_recorded_key_runs_nothing_on_the_controller(sshd, login, tmp_path):
+    """The owner of a VM writes its extraConfig: what closes the quote and goes on with ssh options."""
+    guest = sshd()
+    canary = tmp_path / "canary"
+    for command in (
+        f'{guest.hostkey}" -o "ProxyCommand=touch {canary}',
+        f'x" -o "PermitLocalCommand=yes" -o "LocalCommand=touch {canary}',
+    ):
+        assert "UNREACHABLE" in ping(tmp_path, login, guest, command).stdout
+        assert not canary.exists()
+
+
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 def test_a_guest_with_ipv6_alone(sshd, login, tmp_path):
     guest = sshd("::1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shlex
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from fleet.ansible.origin import check_one_fleet, module_arguments
 from fleet.domain import hostvars
 from fleet.domain.guest_addresses import guest_addresses
+from fleet.domain.host_key import parse_host_key
 from fleet.domain.identity import member_uuid
 from fleet.domain.membership import fleet_state
 from fleet.domain.record import Record, format_record, parse
@@ -23,6 +25,7 @@ from fleet.errors import FleetError, UsageError
 from fleet.operations.cloud_init import guestinfo
 
 VCENTER = "6d7e3f4c-0000-4000-8000-000000000001"
+HOST_KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'k' * 43}"
 NICS = (Nic(4000, "00:50:56:00:00:01", "triton-net"), Nic(4001, "00:50:56:00:00:02", "storage"))
 
 
@@ -100,10 +103,40 @@ def test_a_state_that_nobody_wrote_is_quarantined_with_the_reason() -> None:
 
 
 def test_exactly_one_host_key_is_accepted() -> None:
-    options = shlex.split(hostvars.ssh_args("uuid-1", "ssh-ed25519 AAAA"))
-    assert "KnownHostsCommand=/bin/echo uuid-1 ssh-ed25519 AAAA" in options
+    options = shlex.split(hostvars.ssh_args("uuid-1", HOST_KEY))
+    assert f"KnownHostsCommand=/bin/echo uuid-1 {HOST_KEY}" in options
     assert "StrictHostKeyChecking=yes" in options
     assert not any("KnownHostsCommand" in option for option in shlex.split(hostvars.ssh_args("uuid-1", None)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ssh-ed25519 AAAA",
+        f'{HOST_KEY}" -o "ProxyCommand=touch /tmp/canary',
+        f"{HOST_KEY} -o ProxyCommand=x",
+        f"{HOST_KEY}\n",
+        f" {HOST_KEY}",
+        HOST_KEY.replace("ed25519", "rsa"),
+        HOST_KEY[:-1] + "%",
+        HOST_KEY[:-1],
+    ],
+)
+def test_what_is_no_host_key_reaches_no_command_line_and_its_vm_is_unconfirmed(text: str) -> None:
+    assert parse_host_key(text) is None
+    assert hostvars.ssh_args("uuid-1", text) == hostvars.ssh_args("uuid-1", None)
+    odd, other = vm("demo-001"), vm("demo-002")
+    members = observe(replace(odd, keys={**odd.keys, "hostkey": text}), other).members
+    assert [(one.name, one.state) for one in members] == [("demo-001", "unconfirmed"), ("demo-002", "ready")]
+    assert "fleet.hostkey of VM demo-001 is no SSH host key" in members[0].reason
+    assert text not in members[0].reason
+
+
+@given(st.text(max_size=90))
+def test_a_host_key_has_no_character_that_a_shell_or_ssh_reads(text: str) -> None:
+    for given_text in (text, HOST_KEY[:-20] + text):
+        key = parse_host_key(given_text)
+        assert key is None or re.fullmatch(r"[a-zA-Z0-9+/ -]+", key)
 
 
 def test_group_names_are_fit_for_ansible() -> None:

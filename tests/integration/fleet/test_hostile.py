@@ -17,7 +17,7 @@ def test_a_host_key_that_is_none_runs_nothing_on_the_controller(site, tmp_path):
     site.grown(size=2)
     canary = tmp_path / "canary"
     write(site.vm("fleets/demo/demo-001"), hostkey=f'ssh-ed25519 AAAA" -o "ProxyCommand=touch {canary}')
-    result = site.ansible("ansible", "demo-001,demo-002", "-m", "ansible.builtin.ping")
+    result = site.ansible("ansible", "demo-001,demo-002", "-T", "1", "-m", "ansible.builtin.ping")
     assert not canary.exists(), result.text
     assert "demo-001" not in site.members(), "it is unconfirmed"
     assert site.members()["demo-002"].state == "ready"

@@ -1,7 +1,7 @@
 """The order of scale_up.yml, and where its failures lead.
 
 The vCenter and the roles of the fleet's VMs are real. The roles that work in guests are stand-ins: they write down that they were
-called, or fail as they are outcome.
+called, or fail on request.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .conftest import ROOT, TWO
 if TYPE_CHECKING:
     from pathlib import Path
 
-TOLD = "ansible.builtin.shell"
+SHELL = "ansible.builtin.shell"
 LAST_OF_ONE = 3  # keys of a server that is changed: what it is to hold, the change itself, how it ended
 STANDINS = {
     "haproxy": {"drain": "drain {{ haproxy_drain | first }}", "admit": "admit {{ haproxy_admit[0].name }}", "main": ""},
@@ -40,7 +40,7 @@ def standins(tmp_path: Path) -> Path:
         for entry, line in entries.items():
             tasks: list[dict[str, Any]] = []
             if line:
-                tasks.append({"name": "Tell", TOLD: f"echo '{line}' >> {tmp_path}/outcome"})
+                tasks.append({"name": "Write down the step", SHELL: f"echo '{line}' >> {tmp_path}/steps"})
             if role == "triton_server" and entry == "main":
                 fail = {"msg": "CUDA initialization failed"}
                 tasks.append(
@@ -62,7 +62,7 @@ def run(site: Any, standins: Path) -> Any:
     site.demo("pair", TWO, balancers=balancer).grown(size=2)
 
     def playbook(*names: str, gpus: int = 2, unfit: str = "", broken_with: int = 0, **more: Any) -> Any:
-        (standins / "told").write_text("")
+        (standins / "steps").write_text("")
         variables = {
             "fleet": "demo",
             "fleet_confirm": "demo",
@@ -79,7 +79,7 @@ def run(site: Any, standins: Path) -> Any:
         arguments = ("-e", yaml.safe_dump(variables, default_flow_style=True, width=10_000))
         roles = f"{standins}/roles:{ROOT}/roles"
         done = site.ansible("ansible-playbook", str(ROOT / "playbooks" / "scale_up.yml"), *arguments, ANSIBLE_ROLES_PATH=roles)
-        done.outcome = (standins / "told").read_text().splitlines()
+        done.steps = (standins / "steps").read_text().splitlines()
         return done
 
     return playbook
@@ -96,12 +96,12 @@ def round_of(name: str) -> list[str]:
 def test_one_after_the_other_and_nothing_the_second_time(site, run):
     done = run("demo-002", "demo-001")
     assert done.code == 0, done.text
-    balancing = [line for line in done.outcome if "-lb-" in line]
-    assert [line for line in done.outcome if line not in balancing] == [*round_of("demo-001"), *round_of("demo-002")]
+    balancing = [line for line in done.steps if "-lb-" in line]
+    assert [line for line in done.steps if line not in balancing] == [*round_of("demo-001"), *round_of("demo-002")]
     assert now(site) == {"demo-001": ("ready", (TWO, TWO)), "demo-002": ("ready", (TWO, TWO))}
     again = run("demo-001", "demo-002")
     assert again.code == 0, again.text
-    assert [line for line in again.outcome if "-lb-" not in line] == []
+    assert [line for line in again.steps if "-lb-" not in line] == []
     assert "changed=0" in again.out
 
 
@@ -117,7 +117,7 @@ def test_while_a_balancer_cannot_be_reached_no_server_is_taken_out_of_traffic(si
     done = run("demo-001", ansible_connection=None)
     assert done.code != 0
     assert "demo-001 was left as it is, and serves: demo-lb-002 cannot be reached over SSH" in done.text, done.text
-    assert done.outcome == []
+    assert done.steps == []
     assert site.changes(mark) == []
     assert now(site) == {"demo-001": ("ready", (TWO,)), "demo-002": ("ready", (TWO,))}
 
@@ -127,10 +127,10 @@ def test_a_guest_that_is_not_fit_is_quarantined_and_the_next_run_repairs_it(site
     assert done.code == 2, done.text
     assert now(site) == {"demo-001": ("quarantined", (TWO, TWO)), "demo-002": ("ready", (TWO,))}, "the second one goes on serving"
     assert "there is no nvidia-smi" in site.members()["demo-001"].reason
-    assert "admit demo-001" not in done.outcome
+    assert "admit demo-001" not in done.steps
     done = run("demo-001")
     assert done.code == 0, done.text
-    assert [line for line in done.outcome if "stop" in line] == [], "its devices are right"
+    assert [line for line in done.steps if "stop" in line] == [], "its devices are right"
     assert now(site)["demo-001"] == ("ready", (TWO, TWO))
 
 
@@ -141,7 +141,7 @@ def test_triton_that_does_not_start_gives_the_old_gpus_back(site, run):
     assert "CUDA initialization failed" in done.text
     assert now(site) == {"demo-001": ("ready", (TWO,)), "demo-002": ("ready", (TWO,))}
     assert WAS not in site.members()["demo-001"].vm.keys, "the change is closed"
-    assert done.outcome[:6] == [*round_of("demo-001")[:4], "triton demo-001", "admit demo-001"]
+    assert done.steps[:6] == [*round_of("demo-001")[:4], "triton demo-001", "admit demo-001"]
 
 
 def test_an_account_that_may_not_attach_leaves_the_server_as_it_was(site, run):
@@ -152,7 +152,7 @@ def test_an_account_that_may_not_attach_leaves_the_server_as_it_was(site, run):
     assert f"The account lacks the privilege {privilege} on " in done.text
     assert "demo-001 could not be changed, holds again what it held, and serves" in done.text
     assert now(site) == {"demo-001": ("ready", (TWO,)), "demo-002": ("ready", (TWO,))}
-    assert done.outcome[:2] + [line for line in done.outcome if "admit" in line] == [*round_of("demo-001")[:2], "admit demo-001"]
+    assert done.steps[:2] + [line for line in done.steps if "admit" in line] == [*round_of("demo-001")[:2], "admit demo-001"]
 
 
 def test_two_at_a_time_and_never_more(site, run):
@@ -164,7 +164,7 @@ def test_two_at_a_time_and_never_more(site, run):
     assert now(site) == dict.fromkeys(names, ("ready", (TWO, TWO)))
     gone: set[str] = set()
     together = []
-    for step, name in (line.split() for line in done.outcome if "-lb-" not in line):
+    for step, name in (line.split() for line in done.steps if "-lb-" not in line):
         gone = gone | {name} if step == "drain" else gone - {name} if step == "admit" else gone
         together.append(sorted(gone))
     assert max(together, key=len) == names[:2], "two are out of traffic together"
@@ -179,7 +179,7 @@ def test_what_is_no_number_of_servers_is_refused_before_anything_is_drained(site
     done = run("demo-001", fleet_max_unavailable=wrong)
     assert done.code == 2, done.text
     assert f"fleet_max_unavailable is a number of servers, 1 or more, and not {wrong!r}." in done.text
-    assert (done.outcome, site.writes(mark)) == ([], [])
+    assert (done.steps, site.writes(mark)) == ([], [])
     if wrong == 0:
         outcome = site.fleet("scale-up", "demo-001", "--gpus", "2", "--max-unavailable", "0", "--yes")
         assert (outcome.code, "--max-unavailable" in outcome.err) == (2, True), outcome.text
@@ -198,5 +198,5 @@ def test_a_run_that_lost_its_lease_takes_no_other_server_out_of_traffic(site, ru
         done = running.result()
     assert done.code != 0
     assert "This run lost the lease of fleet demo" in done.text
-    assert [line for line in done.outcome if "-lb-" not in line] == round_of("demo-001")
+    assert [line for line in done.steps if "-lb-" not in line] == round_of("demo-001")
     assert now(site) == {"demo-001": ("ready", (TWO, TWO)), "demo-002": ("ready", (TWO,))}

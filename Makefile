@@ -43,6 +43,10 @@ molecule: setup ## every scenario on one lab
 molecule-%: setup ## one scenario
 	@tests/molecule.sh $*
 
+.PHONY: test-long
+test-long: setup ## what takes too long for make test: runs killed before every write in vCenter, too
+	@FLEET_TEST_KILL=all $(BIN)/pytest tests/integration/fleet/test_killed_anywhere.py tests/integration/gpu/test_killed_resize.py -q
+
 .PHONY: test-kill-all
 test-kill-all: lab-up ## a run killed at every write in vCenter, on container VMs (long, not in CI; ARGS='--stage less')
 	@$(BIN)/python molecule/killed_anywhere/drive.py --all $(ARGS)

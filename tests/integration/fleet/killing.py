@@ -1,10 +1,10 @@
 """kill -9 at every write that a scale-out and a scale-in make in vCenter, and the same run once more after it.
 
-A run without a kill tells, by the lab's call log, which writes there are. Then each of them is a point: the lab holds the
+The lab's call log of a run without a kill shows which writes there are. Then each of them is a point: the lab holds the
 write before its effect, or with its effect done and the answer missing, or (once for each kind) lets it work on while the
 process behind it is killed. These are the two things that can become of a request whose client dies: it never arrived
 ("before": the lab drops it, and the test sees that before it goes on), or it arrived and is carried out as a vCenter does,
-whoever is left to hear of it ("after" and "during"). What the next run makes of it has to be what the undisturbed one made.
+although nobody hears of it ("after" and "during"). The result of the next run has to be that of the undisturbed one.
 
     python -m tests.integration.fleet.killing FOLDER SCENARIO [SHARE SHARES]
 
@@ -102,8 +102,17 @@ class Point:
 
 
 def points_of(writes: list[Call]) -> list[Point]:
-    """Before and after every write, and once for each kind of task while it works."""
-    points = [Point(number, call.method, when) for number, call in enumerate(writes, 1) for when in ("before", "after")]
+    """Before the first write and after every one, and once for each kind of task while it works.
+
+    Before a write vCenter is as after the one before it: with FLEET_TEST_KILL=all (`make test-long`) those are points, too.
+    """
+    every = os.environ.get("FLEET_TEST_KILL") == "all"
+    points = [
+        Point(number, call.method, when)
+        for number, call in enumerate(writes, 1)
+        for when in ("before", "after")
+        if when == "after" or number == 1 or every
+    ]
     first = {call.method: number for number, call in reversed(list(enumerate(writes, 1)))}
     return points + [Point(number, method, "during") for method, number in first.items() if method.endswith("_Task")]
 
@@ -171,7 +180,7 @@ class Bench:
         return "; ".join(f"{key} is {now}, not {wanted}" for key, (now, wanted) in wrong.items()) or None
 
     def fulfilled(self, point: Point) -> bool:
-        """Whether a run that was killed at a point had its wish written down as fulfilled."""
+        """Whether a run that was killed at a point had its request written down as fulfilled."""
         closing = self.writes + 1 - self.scenario.closing
         return point.number > closing or (point.number == closing and point.when == "after")
 
@@ -249,7 +258,7 @@ def main(folder: str, scenario: str, share: str = "0", shares: str = "1") -> Non
         for number, point in enumerate(points):
             try:
                 wrong = bench.killed(f"k{number:02d}", point, end)
-            except Exception as error:  # noqa: BLE001  told with its point
+            except Exception as error:  # noqa: BLE001  reported with its point
                 wrong = f"{type(error).__name__}: {error}"
                 traceback.print_exc()
             if wrong:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 UPDATES = {"WaitForUpdatesEx", "CreateFilter", "DestroyPropertyFilter", "CreatePropertyCollector", "DestroyPropertyCollector"}
 
 
-def asked(site: Site, run: Callable[[], Any]) -> tuple[int, int]:
+def counted(site: Site, run: Callable[[], Any]) -> tuple[int, int]:
     """What a run asks: views, each on the whole vCenter or a whole datacenter, and calls of all kinds."""
     since = site.control.last()
     run()
@@ -42,18 +42,21 @@ def answered(site: Site, *names: str) -> None:
 
 
 def test_the_calls_of_each_run(site: Site) -> None:
-    site.grown()
     calls = {
-        "nothing to do": asked(site, site.present),
-        "two servers more": asked(site, lambda: site.present(add=2)),
-        "they answered": asked(site, lambda: answered(site, "demo-002", "demo-003")),
-        "one server less, marked": asked(site, lambda: site.drain(count=1)),
-        "one server less, destroyed": asked(site, lambda: site.remove(names=["demo-003"], confirm="demo")),
+        "a new fleet": counted(site, lambda: site.present(size=1)),
+        "it answered": counted(site, lambda: answered(site, "demo-001")),
+        "nothing to do": counted(site, site.present),
+        "two servers more": counted(site, lambda: site.present(add=2)),
+        "they answered": counted(site, lambda: answered(site, "demo-002", "demo-003")),
+        "one server less, marked": counted(site, lambda: site.drain(count=1)),
+        "one server less, destroyed": counted(site, lambda: site.remove(names=["demo-003"], confirm="demo")),
     }
     assert calls == {
+        "a new fleet": (10, 111),
+        "it answered": (1, 31),
         "nothing to do": (1, 24),  # site.yml without a change
         # The whole once for the plan and once, when all clones are there, for the GPUs that others may have taken meanwhile; the
-        # rest are the datacenters, what hosts stand in, what fleet.yml names, and the backings of networks: once each.
+        # rest are the datacenters, what hosts belong to, what fleet.yml names, and the backings of networks: once each.
         "two servers more": (6, 103),
         "they answered": (1, 35),
         "one server less, marked": (1, 37),
@@ -65,5 +68,5 @@ def test_the_calls_of_each_run(site: Site) -> None:
 def test_one_read_serves_every_fleet_of_a_site(site: Site, fleets: int) -> None:
     site.grown()
     site.write({"demo": fleet_of("demo"), **{f"other-{n}": fleet_of(f"other-{n}") for n in range(1, fleets)}})
-    assert asked(site, lambda: site.ansible("ansible-inventory", "--list")) == (1, 9)
-    assert asked(site, lambda: site_status(site.load())) == (1, 9)
+    assert counted(site, lambda: site.ansible("ansible-inventory", "--list")) == (1, 9)
+    assert counted(site, lambda: site_status(site.load())) == (1, 9)

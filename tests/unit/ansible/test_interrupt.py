@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def sleeping() -> subprocess.Popen[bytes]:
+    """A process that SIGINT ends, also when these tests run in the background of a shell, which ignores it."""
+    return subprocess.Popen(["sleep", "60"], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # noqa: PLW1509
+
+
 def test_an_interrupted_run_says_so_and_quotes_no_task(tmp_path: Path) -> None:
     log = tmp_path / "stdout"
     log.write_text("TASK [triton_server : Write the systemd unit]\nchanged: [demo-005]\n", encoding="utf-8")
@@ -50,7 +55,7 @@ def test_a_failure_that_was_rescued_leaves_no_exit_code_of_its_own(tmp_path: Pat
 
 def test_the_first_ctrl_c_asks_the_run_to_end_and_time_or_a_second_one_kills_it() -> None:
     now = [0.0]
-    run = subprocess.Popen(["sleep", "60"])
+    run = sleeping()
     try:
         before = signal.getsignal(signal.SIGINT)
         with Interrupt(grace=5, clock=lambda: now[0]) as interrupt:

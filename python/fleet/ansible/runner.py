@@ -94,7 +94,7 @@ def run_playbook(
     folder = _run_folder(root, name)
     result = RunResult(exit_code=0, log=folder / "artifacts" / "run" / "stdout", seconds=0.0)
     interrupt = Interrupt()
-    handler = _Handler(result, on_step, interrupt.started)
+    handler = EventHandler(result, on_step, interrupt.started)
     begin = time.monotonic()
     progress = folder / "progress"
     with interrupt, Follow(progress, on_progress) if on_progress else nullcontext():
@@ -147,7 +147,7 @@ def _remove_tree(path: Path) -> None:
     path.rmdir()
 
 
-class _Handler:
+class EventHandler:
     """Turns ansible-runner's events into steps; keeps the exit code that the last failed task requested."""
 
     RESULTS: ClassVar[dict[str, str]] = {
@@ -163,6 +163,7 @@ class _Handler:
         self._on_step = on_step
 
     def __call__(self, event: Mapping[str, Any]) -> bool:
+        """Take one event; ``True`` lets ansible-runner keep it."""
         kind = str(event.get("event"))
         if kind == "playbook_on_start":
             self._on_start(int(event["pid"]))

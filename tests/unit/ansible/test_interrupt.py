@@ -7,7 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from fleet.ansible.interrupt import Interrupt
-from fleet.ansible.runner import RunResult, _Handler
+from fleet.ansible.runner import EventHandler, RunResult
 from fleet.cli import playbook
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def test_ansibles_own_sentence_is_quoted_whole_and_without_its_label(tmp_path: P
 
 def test_a_failure_that_was_rescued_leaves_no_exit_code_of_its_own(tmp_path: Path) -> None:
     """A change that found no room after the drain was taken back; 6 would say that nothing had been drained."""
-    handler = _Handler(RunResult(exit_code=0, log=tmp_path / "stdout", seconds=0.0), None, lambda _: None)
+    handler = EventHandler(RunResult(exit_code=0, log=tmp_path / "stdout", seconds=0.0), None, lambda _: None)
 
     def failed(action: str, **res: object) -> int:
         handler({"event": "runner_on_failed", "event_data": {"task_action": action, "res": res}})

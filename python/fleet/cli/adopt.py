@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 
 from fleet.ansible.arguments import extra_vars_args
 from fleet.ansible.variables import ssh_options
 from fleet.cli import playbook
-from fleet.cli.common import out
+from fleet.cli.common import literal, out
 from fleet.cli.consent import require_name
 from fleet.cli.options import check_option, hooks_option, runs_playbook, wait_option, yes_option
 from fleet.operations.adopt import plan_adopt, plan_disown
@@ -73,5 +72,5 @@ def _run(
             require_name(name, planned.lines())
         elif not options.as_json:
             for line in planned.lines() or ["nothing to do"]:
-                out.print(f"  {escape(line)}")
+                out.print(f"  {literal(line)}")
     playbook.run(options, book, {**extra_vars, **options.confirmed(name)})

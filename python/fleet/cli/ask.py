@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 
-from fleet.cli.common import Scope, out, print_json
+from fleet.cli.common import Scope, literal, out, print_json
 from fleet.cli.options import json_option, site_options
 from fleet.domain.guest_addresses import in_url
 from fleet.errors import GuestError, UsageError
@@ -88,12 +87,12 @@ def ask(
         rows = [{"answer": a.text, "server": a.server, "ms": round(a.seconds * 1000, 1)} for a in answers]
         print_json({"schema": 1, "url": target, "question": question, "answers": rows, "per_server": dict(per_server)})
         return
-    out.print(f"question: {escape(question)}")
+    out.print(f"question: {literal(question)}")
     for answer in answers[:10]:
         where = f"{answer.server or 'unknown'}, {answer.seconds * 1000:.0f} ms"
-        out.print(f"answer:   [bold]{escape(answer.text)}[/] [dim]({escape(where)})[/]")
+        out.print(f"answer:   [bold]{literal(answer.text)}[/] [dim]({literal(where)})[/]")
     if len(answers) > 1:
-        out.print("answered by: " + ", ".join(f"{escape(name)} {times}" for name, times in sorted(per_server.items())))
+        out.print("answered by: " + ", ".join(f"{literal(name)} {times}" for name, times in sorted(per_server.items())))
 
 
 def _ask_bert(

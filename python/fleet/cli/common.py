@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 import click
 from rich.console import Console
@@ -30,10 +31,19 @@ class _PipeConsole(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
+_NO_TEXT = ("Cc", "Cf", "Cs", "Zl", "Zp")  # categories of Unicode: controls, formats, surrogates, separators
 # In a pipe or a log there is no width to fit: lines stay whole.
 WIDE = None if sys.stdout.isatty() else 200
 out = _PipeConsole(highlight=False, soft_wrap=True, width=WIDE)
 err = _PipeConsole(stderr=True, highlight=False, soft_wrap=True)
+
+
+def literal(text: object) -> str:
+    """Text for the terminal that is data: markup, control characters and marks of writing direction in it have no effect.
+
+    Names, reasons and addresses are read from vCenter and from guests; their owners may write anything into them.
+    """
+    return escape("".join(f"\\x{ord(one):02x}" if one not in "\n\t" and category(one) in _NO_TEXT else one for one in str(text)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +89,7 @@ class Scope:
 @functools.cache
 def _warn(text: str) -> None:
     """Print a warning on stderr, once."""
-    err.print(f"[yellow]warning:[/] {escape(text)}")
+    err.print(f"[yellow]warning:[/] {literal(text)}")
 
 
 def print_json(document: Any) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
 
-from fleet.cli.common import err, interactive
+from fleet.cli.common import err, interactive, literal
 from fleet.errors import NotConfirmedError
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def require_yes(fleet: str, lines: Iterable[str], question: str) -> None:
 def show(lines: Iterable[str]) -> None:
     """Print a plan's lines."""
     for line in lines:
-        err.print(f"  {escape(line)}")
+        err.print(f"  {literal(line)}")
 
 
 def _require_terminal(fleet: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 
 import click
 
-from fleet.cli.common import err, print_json
+from fleet.cli.common import err, literal, print_json
 from fleet.errors import FleetError, kind_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def wants_json(words: list[str]) -> bool:
 
 def _end(message: str, code: int, *, as_json: bool, said: bool = False) -> NoReturn:
     if not said:
-        err.print(f"[bold red]error:[/] {message.replace('[', chr(92) + '[')}")
+        err.print(f"[bold red]error:[/] {literal(message)}")
     if as_json:
         print_json({"schema": 1, "error": trouble(message, code)})
     sys.exit(code)

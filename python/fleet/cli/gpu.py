@@ -7,9 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 
-from fleet.cli.common import Scope, out, print_json
+from fleet.cli.common import Scope, literal, out, print_json
 from fleet.cli.options import json_option, site_option
 from fleet.errors import NoRoomError, UsageError
 from fleet.gpu.capacity.remaining import capacity
@@ -57,7 +56,7 @@ def gpu(
         print_json(summary_json(summary(map_), map_.unknown_profiles) if summed else map_json(map_))
         return
     for line in summary_lines(summary(map_), map_.unknown_profiles) if summed else map_lines(map_):
-        out.print(escape(line))
+        out.print(literal(line))
 
 
 @gpu.command("fit", epilog="Examples: fleet gpu fit --profile grid_a100-2-10c --count 4 · fleet gpu fit --fleet demo --count 4")
@@ -106,18 +105,18 @@ def _print_fit(found: Fit, question: Question) -> None:
     at_best = f", {plan.possible} at best" if plan.possible > plan.guaranteed else ""
     verdict = "[green]fits[/]" if plan.fits else "[red]does not fit[/]"
     whose = f" in fleet {question.fleet}" if question.fleet else ""
-    out.print(f"{question.count} x {escape(what + whose)}: {verdict} ({plan.guaranteed} certain{at_best})")
+    out.print(f"{question.count} x {literal(what + whose)}: {verdict} ({plan.guaranteed} certain{at_best})")
     for placed in plan.placements:
         gpus = " + ".join([*(f"{gpu.profile}{gpu.where}" for gpu in placed.gpus), *map(str, found.devices)])
         out.print(
-            f"  {placed.server}  {escape(placed.host)}  {escape(gpus)}{'' if placed.certain else '  (possible, not certain)'}"
+            f"  {placed.server}  {literal(placed.host)}  {literal(gpus)}{'' if placed.certain else '  (possible, not certain)'}"
         )
     for line in (*plan.reasons, *((found.note,) if found.note else ())):
-        out.print(f"  {escape(line)}")
+        out.print(f"  {literal(line)}")
     if not plan.fits:
         out.print("free for certain (and at best):")
         for line in free_lines(found.site, found.vgpus, found.devices):
-            out.print(escape(line))
+            out.print(literal(line))
 
 
 @gpu.command("explain", epilog="Example: fleet gpu explain demo-001")
@@ -138,7 +137,7 @@ def gpu_explain(context: click.Context, name: str, site_name: str | None, fleet:
         print_json(explain_json(explanation))
         return
     for line in explanation.lines:
-        out.print(escape(line))
+        out.print(literal(line))
 
 
 def _site(context: click.Context, site_name: str | None) -> Site:

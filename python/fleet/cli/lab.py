@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.markup import escape
 
 from fleet.ansible.runner import project_root
-from fleet.cli.common import out, print_json
+from fleet.cli.common import literal, out, print_json
 from fleet.cli.options import json_option
 
 
@@ -57,8 +56,8 @@ def status(*, as_json: bool) -> None:
     for key, value in state.items():
         for name, entry in value.items() if isinstance(value, dict) else [("", value)]:
             if entry is not None:
-                out.print(escape(f"{key} {name}".rstrip() + f": {entry}"))
+                out.print(literal(f"{key} {name}".rstrip() + f": {entry}"))
 
 
 def _progress(step: str, detail: str, seconds: float) -> None:
-    out.print(f"[green]✓[/] {escape(step):<24} {escape(detail)} [dim]{seconds:.1f} s[/]")
+    out.print(f"[green]✓[/] {literal(step):<24} {literal(detail)} [dim]{seconds:.1f} s[/]")

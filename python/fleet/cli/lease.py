@@ -6,9 +6,8 @@ import sys
 from typing import Any
 
 import click
-from rich.markup import escape
 
-from fleet.cli.common import Scope, err, interactive, out, print_json
+from fleet.cli.common import Scope, err, interactive, literal, out, print_json
 from fleet.cli.options import json_option, site_options
 from fleet.errors import NotConfirmedError
 from fleet.lease import holder, value
@@ -36,12 +35,12 @@ def lease_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> No
     process = held.owner.process if held else None
     if held and process and holder.alive(process) is False:
         out.print(
-            escape(
+            literal(
                 f"Nobody changes fleet {name}: its lease is left from {held.owner}, whose process is gone. The next run takes it."
             )
         )
         return
-    out.print(escape(f"{value.held_by(name, held)}." if held else f"Nobody changes fleet {name}: its lease is free."))
+    out.print(literal(f"{value.held_by(name, held)}." if held else f"Nobody changes fleet {name}: its lease is free."))
 
 
 @lease.command("break", epilog="Example: fleet lease break --fleet demo --yes")
@@ -56,7 +55,7 @@ def lease_break(site_name: str | None, fleet: str | None, *, as_json: bool, yes:
     if not yes:
         held = look(str(scope.folder()), name)
         if held:
-            err.print(escape(f"{value.held_by(name, held)}."))  # like the question: standard output is the result's
+            err.print(literal(f"{value.held_by(name, held)}."))  # like the question: standard output is the result's
         if not interactive():
             raise NotConfirmedError(f"The lease of fleet {name} was left as it is: consent with --yes.")
         if click.prompt(f"Type the fleet's name to end its lease ({name})", default="", show_default=False) != name:
@@ -84,7 +83,7 @@ def record_show(site_name: str | None, fleet: str | None, *, as_json: bool) -> N
     if as_json:
         print_json({"schema": 1, "fleet": name, "record": shown})
         return
-    out.print(escape(shown if shown is not None else f"Fleet {name} has no record: nothing was scaled out yet."))
+    out.print(literal(shown if shown is not None else f"Fleet {name} has no record: nothing was scaled out yet."))
 
 
 @record.command("check", epilog="Example: fleet record check --fleet demo")
@@ -100,7 +99,7 @@ def record_check(site_name: str | None, fleet: str | None, *, as_json: bool) -> 
     else:
         none = not wrong and record_text(str(scope.folder()), name) is None
         for line in wrong or [f"Fleet {name} has no record yet." if none else f"The record of fleet {name} is sound."]:
-            out.print(escape(line))
+            out.print(literal(line))
     sys.exit(1 if wrong else 0)
 
 
@@ -118,6 +117,6 @@ def requests_(site_name: str | None, fleet: str | None, *, as_json: bool) -> Non
         print_json({"schema": 1, "fleet": name, "requests": unfinished})
         return
     for one in unfinished:
-        out.print(escape(requests.line(one)))
+        out.print(literal(requests.line(one)))
     if not unfinished:
         out.print(f"Fleet {name} has no open request.")

@@ -7,11 +7,10 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
-from rich.markup import escape
 
 from fleet.ansible.arguments import build_args
 from fleet.ansible.runner import project_root, run_playbook
-from fleet.cli.common import err, out, print_json
+from fleet.cli.common import err, literal, out, print_json
 from fleet.cli.ending import INTERRUPTED, INTERRUPTED_CODE, trouble
 from fleet.vsphere.session import connect
 
@@ -86,7 +85,7 @@ def perform(
 
 def _print_list(result: RunResult) -> NoReturn:
     if result.exit_code:
-        err.print(f"[bold red]error:[/] {escape(sentence(result))}")
+        err.print(f"[bold red]error:[/] {literal(sentence(result))}")
     else:
         click.echo(result.log.read_text(encoding="utf-8", errors="replace").strip("\n"))
     sys.exit(result.exit_code)
@@ -95,14 +94,14 @@ def _print_list(result: RunResult) -> NoReturn:
 def _print_progress(event: Event, seconds: float) -> None:
     mark = {"success": "[green]✓[/]", "error": "[red]✗[/]"}.get(event.state, "[dim]…[/]")
     percent = f" {event.percent} %" if event.percent and event.state == "running" else ""
-    out.print(f"{mark} {escape(event.name):<24} {escape(event.step)}{percent} [dim]{seconds:.1f} s[/]")
+    out.print(f"{mark} {literal(event.name):<24} {literal(event.step)}{percent} [dim]{seconds:.1f} s[/]")
 
 
 def _print_step(step: TaskResult) -> None:
     quiet = step.seconds < QUIET_SECONDS or step.task.startswith("Validating arguments")
     if step.result == "ok" and quiet:
         return
-    line = f"{MARKS[step.result]} {escape(step.host):<24} {escape(step.task)}"
+    line = f"{MARKS[step.result]} {literal(step.host):<24} {literal(step.task)}"
     out.print(line if step.result == "waiting" else f"{line} [dim]{step.seconds:.1f} s[/]")
 
 
@@ -122,15 +121,15 @@ class _Plan:
         for line in result.get("plan_lines") or []:
             change = _REST.split(line, 1)[0]
             if change not in self._printed and (self._check or line[:1] in "+-~t "):  # changes, the target, notes
-                out.print(f"  {escape(line)}")
+                out.print(f"  {literal(line)}")
                 self._printed.add(change)
 
 
 def _summary(result: RunResult, values: Mapping[str, Any]) -> None:
     for name, reason in (values.get("failures") or {}).items():
-        err.print(f"[red]✗ {escape(name)}[/]: {escape(reason)}")
+        err.print(f"[red]✗ {literal(name)}[/]: {literal(reason)}")
     if result.exit_code:
-        err.print(f"[bold red]error:[/] {escape(sentence(result))}")
+        err.print(f"[bold red]error:[/] {literal(sentence(result))}")
     seconds = " · ".join(f"{step} {spent:.1f} s" for step, spent in (values.get("seconds") or {}).items())
     out.print(f"[dim]{result.seconds:.1f} s in all{f' ({seconds})' if seconds else ''}, log: {short(result.log)}[/]")
 

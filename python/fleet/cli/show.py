@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from fleet.ansible.runner import project_root
-from fleet.cli.common import Scope, err, out, print_json
+from fleet.cli.common import Scope, err, literal, out, print_json
 from fleet.cli.ending import trouble
 from fleet.cli.options import json_option, room_options, site_options
 from fleet.errors import FleetError
@@ -55,8 +54,8 @@ def plan(
         print_json({"schema": 1, **answer["plan"], "changes": answer["changed"], "target_from": answer["target_from"]})
         return
     for line in answer["plan_lines"]:
-        out.print(escape(line))
-    out.print(f"[dim]{escape(requests.origin_line(answer['target'], answer['target_from']))}[/]")
+        out.print(literal(line))
+    out.print(f"[dim]{literal(requests.origin_line(answer['target'], answer['target_from']))}[/]")
     if not answer["changed"]:
         leaving = any(server["state"] == "draining" for server in answer["servers"])
         out.print("nothing to clone or configure" if leaving else "nothing to do")
@@ -77,19 +76,20 @@ def status(site_name: str | None, fleet: str | None, *, as_json: bool) -> None:
         print_json(document | {"error": trouble(broken, FleetError.exit_code) if broken else None})
     else:
         for entry in document["fleets"]:
-            _print_fleet(entry)
+            print_fleet(entry)
     if broken:
-        err.print(f"[bold red]error:[/] {escape(broken)}")
+        err.print(f"[bold red]error:[/] {literal(broken)}")
         sys.exit(FleetError.exit_code)
 
 
-def _print_fleet(entry: Mapping[str, Any]) -> None:
+def print_fleet(entry: Mapping[str, Any]) -> None:
+    """Print one fleet of ``fleet status --json`` for people."""
     unset = "target not known" if entry["error"] else "not scaled out yet"
     target = unset if entry["target"] is None else f"target {entry['target']}"
     ready = sum(server["state"] == "ready" for server in entry["servers"])
-    out.print(f"[bold]{escape(entry['name'])}[/]: {target}, {ready} of {len(entry['servers'])} servers ready")
+    out.print(f"[bold]{literal(entry['name'])}[/]: {target}, {ready} of {len(entry['servers'])} servers ready")
     if not entry["error"]:
-        out.print(f"[dim]{escape(requests.origin_line(entry['target'], entry['target_from']))}[/]")
+        out.print(f"[dim]{literal(requests.origin_line(entry['target'], entry['target_from']))}[/]")
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim")
     for title in ("name", "role", "state", "address", "host", "GPU"):
         table.add_column(title, no_wrap=True)
@@ -99,23 +99,23 @@ def _print_fleet(entry: Mapping[str, Any]) -> None:
         gpus = ", ".join(f"{gpu['profile']}{' @ ' + gpu['pci_id'] if gpu['pci_id'] else ''}" for gpu in row.get("gpus", []))
         colour = COLOURS.get(row["state"], "white")
         table.add_row(
-            row["name"],
+            literal(row["name"]),
             role,
-            f"[{colour}]{row['state']}[/]",
-            row["address"] or "-",
-            row.get("host") or "",
-            gpus,
-            escape(row["reason"] or ""),
+            f"[{colour}]{literal(row['state'])}[/]",
+            literal(row["address"] or "-"),
+            literal(row.get("host") or ""),
+            literal(gpus),
+            literal(row["reason"] or ""),
         )
     if rows:
         out.print(table)
     for request in entry["requests"]:
-        out.print(escape(f"open request: {requests.line(request)}"))
+        out.print(literal(f"open request: {requests.line(request)}"))
     for note in entry["notes"]:
-        out.print(escape(note))
+        out.print(literal(note))
     for row in entry["balancers"]:
         if row["stats_url"]:
-            out.print(f"stats page of {escape(row['name'])}: {row['stats_url']}")
+            out.print(f"stats page of {literal(row['name'])}: {literal(row['stats_url'])}")
 
 
 @click.command(

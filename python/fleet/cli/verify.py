@@ -6,10 +6,9 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from rich.markup import escape
 
 from fleet.cli import playbook
-from fleet.cli.common import err, out, print_json
+from fleet.cli.common import err, literal, out, print_json
 from fleet.cli.ending import INTERRUPTED_CODE, trouble
 from fleet.cli.options import runs_playbook
 from fleet.errors import UsageError
@@ -84,9 +83,9 @@ def _conclude(result: RunResult, verdicts: list[Verdict], absent: int) -> str | 
 
 def _print_end(fleet: str, result: RunResult, verdicts: list[Verdict], message: str | None) -> None:
     if not verdicts and not message:
-        out.print(f"Fleet {escape(fleet)} has no servers, and no target above 0 was set.")
+        out.print(f"Fleet {literal(fleet)} has no servers, and no target above 0 was set.")
     if message:
-        err.print(f"[bold red]error:[/] {escape(message)}")
+        err.print(f"[bold red]error:[/] {literal(message)}")
     out.print(f"[dim]{result.seconds:.1f} s in all, log: {playbook.short(result.log)}[/]")
 
 
@@ -137,7 +136,9 @@ class _Lines:
             return
         self._printed.add(one.name)
         seconds = "" if one.seconds is None else f" [dim]{one.seconds:.1f} s[/]"
-        out.print(f"{MARKS[one.verdict]} {escape(one.name):<24} {one.verdict:<11} {escape(one.reason or '')}".rstrip() + seconds)
+        out.print(
+            f"{MARKS[one.verdict]} {literal(one.name):<24} {one.verdict:<11} {literal(one.reason or '')}".rstrip() + seconds
+        )
 
 
 def _document(fleet: str, result: RunResult, verdicts: list[Verdict], message: str | None) -> dict[str, Any]:

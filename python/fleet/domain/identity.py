@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Final
 
@@ -29,6 +30,17 @@ KEY_PREFIX: Final = "fleet."
 
 
 STATES: Final = ("creating", "configuring", "ready", "draining", "stopped", "quarantined", "unconfirmed")
+
+
+_HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def is_host_name(text: str) -> bool:
+    """Whether a text can be a member's name: one label of a host name (RFC 1123) in lower case, and not ``localhost``.
+
+    Names go into ``/etc/hosts``, the balancers' configuration and Ansible's inventory, and others may write those of their VMs.
+    """
+    return bool(_HOST_NAME.fullmatch(text)) and text != "localhost"
 
 
 def member_uuid(vcenter_uuid: str, fleet: str, name: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fleet.domain.guest_addresses import guest_addresses, own_address
 from fleet.domain.host_key import KEY_TYPE, parse_host_key
-from fleet.domain.identity import LOADBALANCER, RECORD, STATES, TRITON, member_uuid
+from fleet.domain.identity import LOADBALANCER, RECORD, STATES, TRITON, is_host_name, member_uuid
 from fleet.domain.state import FleetState, Member, Vm
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ def _member(
     vcenter_uuid: str,
     network: str | None,
 ) -> Member:
-    own = devices.get(vm.moid)
+    own, name = devices.get(vm.moid), vm.keys.get("server") or vm.name
     reported = guest_addresses(vm.guest_nics, own.nics if own else (), network)
     role = vm.keys.get("role", "")
     state, reason = _state(vm, role, vcenter_uuid)
     return Member(
-        name=vm.keys.get("server") or vm.name,
+        name=name if is_host_name(name) else vm.moid,
         role=role if role in (TRITON, LOADBALANCER) or role.startswith("kubernetes_") else "unknown",
         state=state,
         reason=reason,
@@ -108,6 +108,11 @@ def _state(vm: Vm, role: str, vcenter_uuid: str) -> tuple[str, str]:
         return "unconfirmed", (
             f"VM {vm.name} carries the keys of {vm.fleet}/{vm.keys.get('server', '?')} but its instanceUuid is another (cloned "
             f"by hand, restored, or renumbered by vCenter): settle it with fleet adopt {vm.moid} or fleet disown {vm.moid}"
+        )
+    if not is_host_name(vm.keys["server"]):
+        return "unconfirmed", (
+            f"the key fleet.server of VM {vm.name} cannot be a host name (a-z, 0-9 and - only, 63 at most); no version of fleet "
+            f"wrote it: settle it with fleet disown {vm.moid}"
         )
     if (hostkey := vm.keys.get("hostkey")) and parse_host_key(hostkey) is None:
         return "unconfirmed", (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from fleet.domain.spec import Shape
     from fleet.domain.state import FleetState, Member
     from fleet.gpu.placement.place import ExpectedGpu
+
+_DIGITS = re.compile(r"[0-9]{3,6}")  # what a VM's name says is bounded: it decides the next server's number
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,6 @@ def unconfirmed_notes(state: FleetState) -> tuple[str, ...]:
 
 
 def number_of(name: str, stem: str) -> int:
-    """The number in a name of the fleet's own form, ``demo-007``; 0 in any other: ``triton-20241105`` was adopted."""
-    digits = name.removeprefix(f"{stem}-")
-    return int(digits) if digits.isdecimal() and name == f"{stem}-{int(digits):03d}" else 0
+    """The number in a name of the fleet's own form, ``demo-007``, of 6 digits at most; 0 in any other (adopted VMs)."""
+    match = _DIGITS.fullmatch(name.removeprefix(f"{stem}-"))
+    return int(match[0]) if match and name == f"{stem}-{int(match[0]):03d}" else 0

@@ -7,11 +7,10 @@ before is stored in ``fleet.former`` and is given back when it is disowned.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fleet.domain.identity import LOADBALANCER, RECORD, TRITON, member_uuid
+from fleet.domain.identity import LOADBALANCER, RECORD, TRITON, is_host_name, member_uuid
 from fleet.domain.record import Record
 from fleet.errors import UsageError
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from fleet.domain.spec import FleetSpec
     from fleet.domain.state import FleetState, Member, Vm
 
-_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
 VERSION = "1"
 
 
@@ -239,7 +237,7 @@ def _identity_problems(one: Adoption, spec: FleetSpec, owners: Mapping[str | Non
     vm, found = one.candidate.vm, []
     if vm.fleet not in (None, spec.name):
         found.append(f"it carries the keys of fleet {vm.fleet}: disown it there first")
-    if not _NAME.match(one.name):
+    if not is_host_name(one.name):
         found.append("its name cannot be a host name (a-z, 0-9 and - only, 63 at most): rename it in vCenter")
     if one.name in taken:
         found.append(f"there would be two members called {one.name}: rename this one in vCenter")

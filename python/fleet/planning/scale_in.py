@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fleet.domain.state import FleetState, Member
 
 MAX_REMOVE = 2  # servers that one run may remove, where nobody says otherwise
-_NUMBER = re.compile(r"-(\d+)$")
+_NUMBER = re.compile(r"-([0-9]{1,6})$")
 
 
 @dataclass(frozen=True, slots=True)

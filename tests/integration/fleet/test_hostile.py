@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pyVmomi import vim
 
+from fleet.domain.identity import member_uuid
+from fleet.service.inventory import site_inventory
+
 from .conftest import done
 
 
@@ -23,3 +26,23 @@ def test_a_host_key_that_is_none_runs_nothing_on_the_controller(site, tmp_path):
     assert site.members()["demo-002"].state == "ready"
     shown = " ".join(site.fleet("status").text.split())
     assert "fleet.hostkey of VM demo-001 is no SSH host key" in shown
+
+
+def test_a_vm_with_an_odd_name_is_no_member_and_stops_nobody(site):
+    """The identity is that of a member: anybody can compute it."""
+    site.grown(size=1)
+    stranger = site.vm("others/web-1")
+    with site.open() as controller:
+        vcenter = controller.session.instance_uuid
+    for name in ("localhost", "www.example.org", "fleet@demo", "[/bold]", "{{ 1 }}", "a\nb", "demo-" + "9" * 5000):
+        own = member_uuid(vcenter, "demo", name)
+        done(stranger.ReconfigVM_Task(spec=vim.vm.ConfigSpec(instanceUuid=own)))
+        write(stranger, name="demo", role="triton", server=name, uuid=own, state="ready")
+        (fleet,) = site_inventory(site.load())
+        assert [host.name for host in fleet.members] == ["demo-001"]
+        assert fleet.unconfirmed == [f"{stranger._moId}@{stranger._moId}"]
+        plan = site.present(check=True)
+        assert (plan["changed"], [one["name"] for one in plan["servers"]]) == (False, ["demo-001"])
+    shown = site.fleet("status")
+    assert "cannot be a host name" in " ".join(shown.text.split())
+    write(stranger, **dict.fromkeys(("name", "role", "server", "uuid", "state"), ""))

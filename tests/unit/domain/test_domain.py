@@ -19,6 +19,7 @@ from fleet.domain.guest_addresses import guest_addresses
 from fleet.domain.host_key import parse_host_key
 from fleet.domain.identity import member_uuid
 from fleet.domain.membership import fleet_state
+from fleet.domain.plan import number_of
 from fleet.domain.record import Record, format_record, parse
 from fleet.domain.state import Devices, GuestNic, Nic, Vm
 from fleet.errors import FleetError, UsageError
@@ -130,6 +131,39 @@ def test_what_is_no_host_key_reaches_no_command_line_and_its_vm_is_unconfirmed(t
     assert [(one.name, one.state) for one in members] == [("demo-001", "unconfirmed"), ("demo-002", "ready")]
     assert "fleet.hostkey of VM demo-001 is no SSH host key" in members[0].reason
     assert text not in members[0].reason
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "www.example.org",
+        "localhost",
+        "fleet@demo",
+        "{{ x }}",
+        "a\nb",
+        "$(id)",
+        "../up",
+        "-a",
+        "A",
+        "x" * 64,
+        "\u202ea",
+        "[/bold]",
+        "9" * 5000,
+    ],
+)
+def test_a_name_that_is_no_host_name_makes_its_vm_unconfirmed_and_goes_nowhere(name: str) -> None:
+    odd, other = vm(name), vm("demo-002")
+    by_id = {one.vm.moid: one for one in observe(replace(odd, moid="vm-66"), replace(other, moid="vm-67")).members}
+    assert (by_id["vm-66"].name, by_id["vm-66"].state) == ("vm-66", "unconfirmed")
+    assert (by_id["vm-67"].name, by_id["vm-67"].state) == ("demo-002", "ready")
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("demo-007", 7), ("demo-7", 0), ("demo-0007", 0), ("demo-1234", 1234), ("demo-999999999", 0)]
+)
+def test_the_number_of_a_name_is_bounded(name: str, number: int) -> None:
+    assert number_of(name, "demo") == number
+    assert number_of(f"demo-{'9' * 5000}", "demo") == 0
 
 
 @given(st.text(max_size=90))

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import socket
 import ssl
-from contextlib import contextmanager
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.parsers.expat import ExpatError
 
 from fleet.errors import ConflictError, ConnectError, FleetError, VSphereError
 from fleet.vsphere.api import UnreadableError, vim, vmodl
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 #: What a call raises when the connection, not vCenter's opinion, is the trouble.
 CONNECTION_ERRORS = (OSError, HTTPException, ExpatError, UnreadableError)
@@ -96,12 +92,3 @@ def reason(error: BaseException) -> str:
         return f"the answer is not what a vCenter sends ({error})"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())
-
-
-@contextmanager
-def translated(tried: str) -> Iterator[None]:
-    """Turn faults and connection errors inside into errors of ``fleet.errors``; see ``translate``."""
-    try:
-        yield
-    except (vmodl.MethodFault, *CONNECTION_ERRORS) as fault:
-        raise translate(tried, fault) from fault

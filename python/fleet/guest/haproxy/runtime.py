@@ -12,12 +12,10 @@ from dataclasses import dataclass
 
 from ...errors import GuestError
 
-# Bits of srv_admin_state and srv_check_state in "show servers state" (management guide, same command).
+# Bits of srv_admin_state in "show servers state" (management guide, same command).
 FORCED_MAINT = 0x01
 CONFIGURED_MAINT = 0x04
 FORCED_DRAIN = 0x08
-CHECK_ENABLED = 0x04
-CHECK_PAUSED = 0x08
 
 NAME = re.compile(r"^[A-Za-z0-9_.:-]+$")
 

@@ -83,7 +83,7 @@ def test_ansible_cfg_and_its_twin_in_playbooks_are_equal() -> None:
     assert twin == read(ROOT / "ansible.cfg")
 
 
-def test_nothing_of_the_lab_stands_in_the_product() -> None:
+def test_nothing_of_the_lab_is_in_the_product() -> None:
     found = [
         f"{path.relative_to(ROOT)}: {match.group()}"
         for path in tracked("roles", "plugins", "playbooks", "python")

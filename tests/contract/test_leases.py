@@ -86,7 +86,7 @@ def disturbs(task: dict) -> bool:
 
 
 @pytest.mark.parametrize("path", sorted((PLAYBOOKS / "plays").glob("*.yml")), ids=lambda path: path.name)
-def test_whoever_disturbs_servers_looks_at_the_lease_first(path: Path) -> None:
+def test_what_disturbs_servers_looks_at_the_lease_first(path: Path) -> None:
     """At the beginning of a play, and with each server where one comes after the other."""
     looked = False
     for play in plays(path):
@@ -102,5 +102,5 @@ def test_whoever_disturbs_servers_looks_at_the_lease_first(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(main.commands.keys() - LOOKING))
-def test_whoever_changes_a_fleet_can_wait_for_the_lease(name: str) -> None:
+def test_what_changes_a_fleet_can_wait_for_the_lease(name: str) -> None:
     assert any("--wait" in option.opts for option in main.commands[name].params)

@@ -24,7 +24,7 @@ def line(name: str, state: str, at: float, percent: int | None = None) -> str:
     return json.dumps({"step": "clone", "name": name, "state": state, "percent": percent, "at": at}) + "\n"
 
 
-def test_what_is_told_is_followed(tmp_path: Path) -> None:
+def test_what_is_reported_is_followed(tmp_path: Path) -> None:
     path = tmp_path / "progress"
     tell = reporter({"FLEET_PROGRESS": str(path)})
     tell("clone", "demo-001", "started", None)

@@ -127,7 +127,7 @@ def test_a_removed_vm_gives_its_address_back_and_an_empty_pool_stops_before_anyt
         assert addresses(answer)["demo-003"] == "198.18.0.200"
 
 
-def test_whoever_answers_on_the_network_keeps_his_address(pooled):
+def test_a_machine_that_answers_on_the_network_keeps_its_address(pooled):
     site = pooled(pool={"probe": True})
     asked = []
 

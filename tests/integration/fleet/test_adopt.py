@@ -81,7 +81,7 @@ def test_one_that_serves_is_ready_at_once(site):
     assert site.changes(mark) == []
 
 
-def test_a_clone_of_it_made_by_hand_is_unconfirmed_and_settled_either_way(site):
+def test_a_manual_clone_of_it_is_unconfirmed_and_settled_either_way(site):
     old(site)
     taken(site, "triton-old", serving=("triton-old",))
     twins = [hand_made_clone(site, "others/triton-old", name) for name in ("twin", "other-twin")]

@@ -40,7 +40,7 @@ def test_what_would_change_of_a_fleet_that_serves(site, playbook, extra, plan):
     assert {m.state for m in site.members().values()} == {"ready"}
 
 
-def test_whom_nobody_has_reached_yet_is_not_asked(site, monkeypatch):
+def test_a_server_that_was_never_reached_is_not_queried(site, monkeypatch):
     monkeypatch.setenv("FLEET_TEST_MUTE", "all")
     assert "demo-001" in site.present(size=1)["failures"]
     printed_and_nothing_written(site, "site", (), [])
@@ -58,7 +58,7 @@ def printed_and_nothing_written(site, playbook, extra, plan):
 
 
 @pytest.mark.parametrize(("playbook", "extra"), [("destroy", ()), ("scale_in", ("-e", "server_vm_count=1"))])
-def test_without_consent_the_plan_is_told_and_nothing_done(site, playbook, extra):
+def test_without_consent_the_plan_is_shown_and_nothing_done(site, playbook, extra):
     site.grown(size=1)
     mark = site.control.last()
     result = site.ansible("ansible-playbook", f"playbooks/{playbook}.yml", *extra)
@@ -119,7 +119,7 @@ def adhoc(site, module, *arguments):
     return site.ansible("ansible", "fleet@demo", "-m", module, "-a", *arguments)
 
 
-def test_by_hand_modules_only_look(site):
+def test_modules_outside_a_playbook_only_look(site):
     """No callback plugin is loaded for `ansible -m`: such a run can hold no lease."""
     for result in (adhoc(site, "fleet_server", "state=observed"), adhoc(site, "fleet_server", "state=present", "--check")):
         assert result.code == 0, result.text

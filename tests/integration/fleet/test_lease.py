@@ -83,7 +83,7 @@ def test_a_lost_swap_is_decided_anew(site):
     assert (taken[0].run, site.record().lease["run"], site.record().highest >= 6) == ("mine", "mine", True)
 
 
-def test_a_holder_elsewhere_is_told_of_and_left_alone(site):
+def test_a_holder_elsewhere_is_reported_and_left_alone(site):
     site.grown()
     someone_else(site)
     with pytest.raises(LeaseError, match=r"anna on ops1 \(scale_out.yml, unknown process\), since 20.* ends at 20"):
@@ -269,7 +269,7 @@ def test_no_record_is_no_sound_record(site):
     assert "is sound" in site.fleet("record", "check").out
 
 
-def test_a_lease_that_is_not_understood_is_told_of_once(site):
+def test_a_lease_that_is_not_understood_is_reported_once(site):
     site.grown()
     spec = vim.vm.ConfigSpec(extraConfig=[vim.option.OptionValue(key="fleet.record", value=json.dumps(UNREADABLE))])
     done(site.vm("fleets/demo/demo-state").Reconfigure(spec))

@@ -49,7 +49,7 @@ def test_an_id_is_removed_for_once(site):
     assert "job-17 was fulfilled at" in site.fleet("remove-vm", "--count", "1", "--request-id", "job-17", "--yes").out
 
 
-def test_more_at_once_only_for_whoever_says_so(site):
+def test_more_at_once_only_when_requested(site):
     site.grown(size=3)
     mark = site.control.last()
     refused = site.fleet("remove-vm", "--count", "3", "--yes")
@@ -61,7 +61,7 @@ def test_more_at_once_only_for_whoever_says_so(site):
     assert (result.code, site.members()) == (0, {}), result.text
 
 
-def test_whom_it_takes_is_said_before_it_takes_them(site):
+def test_the_servers_are_named_before_they_are_taken(site):
     site.grown(size=2)
     result = site.fleet("remove-vm", "--count", "1", "--yes")
     assert result.code == 0, result.text

@@ -92,7 +92,7 @@ def test_a_server_that_was_switched_off_is_started_again(site):
     assert site.members()["demo-001"].vm.power == "poweredOn"
 
 
-def test_an_account_that_may_only_look_is_told_what_it_lacks(site):
+def test_an_account_that_may_only_look_learns_what_it_lacks(site):
     site.change("vcenter", username="auditor@vsphere.local")
     (site.secrets / "password").write_text("only-looking")
     site.present(check=True)

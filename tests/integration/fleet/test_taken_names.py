@@ -69,7 +69,7 @@ def test_a_name_that_this_account_cannot_see(plain):
     assert plain.record().highest + plain.record().highest_balancer == 2 + 3
 
 
-def test_names_that_are_all_taken_are_told_and_not_tried_for_ever(plain):
+def test_names_that_are_all_taken_are_reported_and_not_tried_for_ever(plain):
     fault = {"name": "demo-001", "object": {"type": "VirtualMachine", "value": "vm-1"}}
     plain.control.fail("DuplicateName", method="CloneVM_Task", fields=fault, task=True)
     mark = plain.control.last()

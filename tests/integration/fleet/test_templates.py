@@ -27,7 +27,7 @@ def test_a_template_that_does_not_exist_leaves_vcenter_as_it_is(site):
         ("triton-template", {"balancers": {**BALANCER, "template": "bare-template"}}, ["template bare-template: it has no net"]),
     ],
 )
-def test_a_template_that_cannot_hold_what_is_asked_is_refused_before_cloning(site, template, fleet, said, check):
+def test_a_template_that_cannot_hold_the_request_is_refused_before_cloning(site, template, fleet, said, check):
     site.change("fleets", "demo", template=template, **fleet)
     mark = site.control.last()
     with pytest.raises(UsageError) as refused:

@@ -12,7 +12,7 @@ from .conftest import hand_made_clone
 from .reading import names
 
 
-def test_a_twin_made_by_hand_is_shown_and_left_alone(site):
+def test_a_manual_twin_is_shown_and_left_alone(site):
     site.grown()
     twin = hand_made_clone(site, "fleets/demo/demo-001", "demo-002")
     (shown,) = (s for s in site_status(site.load())["fleets"][0]["servers"] if s["state"] == "unconfirmed")

@@ -188,7 +188,7 @@ def test_the_map_shows_whole_cards_and_who_has_them(site):
     assert [(card["vm"], card["free"]) for card in cards["esx-card-2"]] == [(None, True)]
 
 
-def test_a_card_that_the_template_brings_is_told_until_fleet_yml_names_it(site):
+def test_a_card_that_the_template_brings_is_reported_until_fleet_yml_names_it(site):
     site.control.add_vm("golden", cluster="cards", power="off")
     done(site.vm("golden").Reconfigure(attach_spec([DynamicDevice(0x10DE, 0x20F1, "a100-pt")], ())))
     site.demo("cards", template="golden")

@@ -37,7 +37,7 @@ def test_the_next_server_moves_before_its_power_on_when_its_place_went_to_somebo
     }
 
 
-def test_who_has_no_place_left_anywhere_is_told_so_and_not_powered_on(site):
+def test_a_server_without_a_place_anywhere_is_reported_and_not_powered_on(site):
     site.demo("lone", THREE)
     mark = site.control.last()
     answer = site.interrupted(
@@ -95,7 +95,7 @@ def test_room_that_is_only_possible_is_looked_at_again_after_each_power_on(site)
     assert lucky >= 1, "one place was certain"
 
 
-def test_a_certain_batch_reads_who_stands_there_and_plans_no_more(site):
+def test_a_certain_batch_reads_who_is_there_and_plans_no_more(site):
     """Whichever GPU the manager takes: the rest stays certain, and a power-on costs one small read and no new plan."""
     site.demo("pair", THREE)
     mark = site.control.last()

@@ -169,7 +169,7 @@ def test_a_vm_that_the_account_may_not_see_closes_its_gpu(site):
     assert all(room.guaranteed == room.possible == 0 for room in lone.gpus[0].profiles)
 
 
-def test_reading_costs_the_same_whatever_stands_there(site):
+def test_reading_costs_the_same_whatever_is_there(site):
     def calls():
         with site.open() as controller:
             observed = controller.observe()

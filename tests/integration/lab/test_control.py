@@ -181,7 +181,7 @@ collector.WaitForUpdatesEx(collector.WaitForUpdatesEx("", None).version, None)
 """
 
 
-def test_token_is_asked_for(lab):
+def test_a_token_is_required(lab):
     with pytest.raises(LabError, match="token"):
         Control(lab.control.url, "guess").calls()
 

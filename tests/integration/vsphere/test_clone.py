@@ -162,7 +162,7 @@ class TestPower:
             assert batch.power_on_all(other, vms, timeout=20)["demo-001"].error is None
         late.result()
 
-    def test_guests_are_asked_first(self, desk):
+    def test_guests_are_shut_down_first(self, desk):
         vms = desk.clone("demo-001", "demo-002")
         desk.power_on(vms)
         mark = desk.control.last()

@@ -42,7 +42,7 @@ def test_a_member_shows_everything(desk):
     assert vm.folder == find.find_folder(desk.session, None, "fleets/a")
 
 
-def test_strangers_show_everything_when_asked(desk):
+def test_strangers_show_everything_when_requested(desk):
     lean = by_name(read.read_vms(desk.session))["web-1"]
     full = by_name(read.read_vms(desk.session, everything=True))["web-1"]
     assert (lean.cpu, lean.change_version) == (None, None)

@@ -98,7 +98,7 @@ def test_lost_too_often(desk, kept):
         record.update_record(desk.session, kept, more(), attempts=3)
 
 
-def test_of_two_who_make_it_one_is_told(desk, kept):
+def test_of_two_who_make_it_one_fails(desk, kept):
     folder = find.find_folder(desk.session, None, desk.spec.folder)
     with pytest.raises(ConflictError, match="DuplicateName"):
         record.create_record(desk.session, desk.spec, folder, Record(target=9))

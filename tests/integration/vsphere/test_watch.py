@@ -33,7 +33,7 @@ def test_addresses_come_when_guests_start(lab, desk, two):
     assert found.keys() == set(two.values())
 
 
-def test_nobody_is_asked_one_by_one(desk):
+def test_nothing_is_read_one_by_one(desk):
     vms = desk.clone(*[f"demo-{number:03d}" for number in range(1, 9)])
     desk.power_on(vms)
     mark = desk.control.last()

@@ -110,7 +110,7 @@ def test_a_vm_is_reached_by_what_was_allotted_to_it_and_by_no_other():
     assert own_address(()) is None
 
 
-def test_an_ipv6_address_stands_in_brackets_in_a_url():
+def test_an_ipv6_address_is_in_brackets_in_a_url():
     assert [in_url(one) for one in ("10.0.0.5", "2001:db8::5")] == ["10.0.0.5", "[2001:db8::5]"]
 
 

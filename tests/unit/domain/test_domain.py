@@ -83,7 +83,7 @@ def observe(*vms: Vm):
     return fleet_state("demo", vms=vms, hosts=(), devices=devices, vcenter_uuid=VCENTER, network="triton-net", now=now)
 
 
-def test_a_clone_made_by_hand_is_unconfirmed_and_so_is_a_renumbered_vm() -> None:
+def test_a_manual_clone_is_unconfirmed_and_so_is_a_renumbered_vm() -> None:
     twin = vm("demo-001", moid="vm-twin", name="copy of demo-001", instance_uuid="5029c4f8-0000-4000-8000-000000000009")
     states = {member.vm.moid: member.state for member in observe(vm("demo-001"), twin).members}
     assert states == {"vm-demo-001": "ready", "vm-twin": "unconfirmed"}

@@ -75,7 +75,7 @@ def test_where_the_order_says_nothing_there_are_the_fewest_changes(requested, at
     assert len(change.keep) == sum((Counter(requested) & Counter(attached)).values())
 
 
-def test_a_small_one_that_stands_before_the_big_one_is_added_again():
+def test_a_small_one_before_the_big_one_is_added_again():
     change = difference([TEN, TWO], there(TWO))
     assert (change.add, [one.keys for one in change.remove]) == ((TEN, TWO), [(13000,)])
     assert [one.keys for one in difference([TWO, TEN], there(TWO)).keep] == [(13000,)]

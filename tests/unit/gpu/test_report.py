@@ -104,7 +104,7 @@ def test_fit_json_has_the_agreed_fields():
     assert found["reasons"]
 
 
-def test_explain_says_where_a_vm_stands_and_what_it_blocks():
+def test_explain_says_where_a_vm_is_and_what_it_blocks():
     found = explain(site(gpu(1, "a100-1-5c")), "vm-1-0")
     assert found.lines[:2] == (
         "vm-1-0 holds grid_a100-1-5c on esx-1, GPU 0000:01:00.0 (NVIDIA A100-PCIE-40GB, MIG mode)",

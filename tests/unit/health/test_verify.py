@@ -65,7 +65,7 @@ def test_the_first_failure_decides_and_only_the_module_that_asks_says_yes() -> N
     }
 
 
-def test_what_is_missing_is_told_with_what_mends_it():
+def test_what_is_missing_is_reported_with_what_mends_it():
     well = verify.Verdict("demo-001", "triton", "ready", verify.ANSWERS, None, 0.1)
     leaving = verify.Verdict("demo-002", "triton", "draining", verify.DRAINING, None, None)
     bad = verify.Verdict("demo-003", "triton", "ready", verify.FAILS, "no answer", 0.1)

@@ -63,7 +63,7 @@ def test_room_that_was_only_possible_is_always_planned_again_and_restarts_never(
     assert changed_hosts(stand("a"), stand("a", "vm-one theirs"), turn, [Unstarted(member("old", "a"))]) == set()
 
 
-def test_a_difference_is_told_where_something_was_foreseen():
+def test_a_difference_is_reported_where_something_was_planned():
     def planned(*gpus: ExpectedGpu) -> Creation:
         return Creation("one", "triton", None, host="a", gpus=gpus)  # type: ignore[arg-type]  its shape is of no interest
 

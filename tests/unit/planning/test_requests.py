@@ -53,7 +53,7 @@ def test_a_cancelled_id_does_not_come_back():
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=12))
-def test_however_often_it_is_asked_each_id_counts_once(ids):
+def test_however_often_it_is_repeated_each_id_counts_once(ids):
     record = Record(target=0)
     for number, name in enumerate(ids):
         record, _ = add(record, id=name)

@@ -74,7 +74,7 @@ def test_only_drained_servers_are_destroyed() -> None:
         (0, 3, 1, 1, ["demo-003"]),  # never more than is asked for
     ],
 )
-def test_a_retirement_killed_anywhere_takes_no_more_than_was_asked(
+def test_a_retirement_killed_anywhere_takes_no_more_than_was_requested(
     draining: int, serving: int, target: int, count: int, gone: list[str]
 ) -> None:
     servers = [member(f"demo-00{n}") for n in range(1, serving + 1)]
@@ -96,7 +96,7 @@ def test_a_retirement_killed_anywhere_takes_no_more_than_was_asked(
         ("demo-002", ("demo-002",), False),  # somebody else's VM has that name
     ],
 )
-def test_a_server_that_is_gone_is_told_from_one_that_never_was(name: str, taken: tuple[str, ...], *, gone: bool) -> None:
+def test_a_server_that_is_gone_is_distinguished_from_one_that_never_was(name: str, taken: tuple[str, ...], *, gone: bool) -> None:
     state = fleet(member("demo-001"), member("demo-003", state="draining"), taken=frozenset(taken))
     record = Record(target=1, highest=3)
     if not gone:
@@ -197,7 +197,7 @@ def test_more_and_another_id_take_others_and_leave_what_is_open() -> None:
     assert "was fulfilled at noon: it removes nothing" in done.notes[0]
 
 
-def test_an_id_stands_for_one_request() -> None:
+def test_an_id_belongs_to_one_request() -> None:
     machine = Machine(3)
     assert machine.killed(99, count=1, request={"id": "a"})
     with pytest.raises(UsageError, match="Request a removes servers"):
@@ -219,7 +219,7 @@ def test_an_addition_between_a_kill_and_the_repetition_is_neither_lost_nor_doubl
     assert requests.close(machine.record, 3, "noon").requests == ()
 
 
-def test_an_absolute_size_keeps_whom_a_removal_named_and_has_not_begun_with() -> None:
+def test_an_absolute_size_keeps_servers_that_a_removal_named_and_has_not_begun_with() -> None:
     machine = Machine(3)
     assert not machine.killed(1, count=1)
     kept = scale_out.plan_present(SPEC, machine.record, machine.state, size=3)

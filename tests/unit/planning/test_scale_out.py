@@ -85,7 +85,7 @@ def test_the_plan_of_a_destruction_names_the_record_too() -> None:
     assert scale_in.plan_destroy(SPEC, None, fleet()).notes == ()
 
 
-def test_bounds_that_were_moved_in_git_are_told_and_nothing_is_cloned_above_them() -> None:
+def test_bounds_that_were_moved_in_git_are_reported_and_nothing_is_cloned_above_them() -> None:
     three = fleet(*(member(f"demo-00{number}") for number in (1, 2, 3)), BALANCER)
     lowered = replace(SPEC, size=Size(1, 1, 2))
     kept = scale_out.plan_present(lowered, Record(target=3, highest=3, highest_balancer=1), three)

@@ -59,7 +59,7 @@ def test_the_environment_fills_what_is_open_and_only_tightens_verification(tmp_p
         ("?!", ""),
     ],
 )
-def test_another_vcenter_in_the_environment_is_told_of_and_ignored(tmp_path: Path, said: str | None, same: str) -> None:
+def test_another_vcenter_in_the_environment_is_reported_and_ignored(tmp_path: Path, said: str | None, same: str) -> None:
     site = load_site(write(tmp_path, GOOD))
     environment = {} if said is None else {"VMWARE_HOST": said}
     assert site.endpoint(environment).host == "vc.example.com"

@@ -46,7 +46,7 @@ def keys(spec) -> dict[str, str]:
     return {option.key: option.value for option in spec.config.extraConfig}
 
 
-def test_what_makes_it_a_member_stands_in_the_specification_itself():
+def test_what_makes_it_a_member_is_in_the_specification_itself():
     spec = clone_spec(replace(REQUEST, guestinfo={"guestinfo.userdata": "eA=="}, annotation="hello"), TEMPLATE)
     text = wire(spec)
     assert "<instanceUuid>5c9a1e9c-5a42-5d5c-9f4f-000000000001</instanceUuid>" in text
@@ -56,7 +56,7 @@ def test_what_makes_it_a_member_stands_in_the_specification_itself():
     assert "<annotation>hello</annotation>" in text
 
 
-def test_what_is_not_asked_for_is_not_sent():
+def test_what_is_not_requested_is_not_sent():
     text = wire(clone_spec(REQUEST, TEMPLATE))
     for field in (
         "numCPUs",

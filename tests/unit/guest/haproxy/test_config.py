@@ -66,7 +66,7 @@ def test_haproxy_accepts_it(changed: dict, tmp_path: Path) -> None:
     assert "WARNING" not in done.stderr
 
 
-def test_a_line_of_the_file_says_what_add_server_is_told() -> None:
+def test_a_line_of_the_file_says_what_add_server_receives() -> None:
     lines = [line.split(None, 3) for line in render(haproxy_servers=SERVERS).splitlines() if line.startswith("    server triton")]
     options = {b["name"]: b["options"] for b in values()["__haproxy_backends"]}
     assert [(name, where) for _, name, where, _ in lines] == [

@@ -98,7 +98,7 @@ def wait(double: Double, models=None, **options):
 
 
 @with_models(echo="ok", chat="stream")
-def test_everything_that_the_server_lists_is_asked(double) -> None:
+def test_everything_that_the_server_lists_is_queried(double) -> None:
     double.ready_after = 3
     report = wait(double)
     assert report.server == "triton 2.51.0"
@@ -111,7 +111,7 @@ def test_everything_that_the_server_lists_is_asked(double) -> None:
 
 
 @with_models(echo="ok")
-def test_a_sample_is_what_the_model_is_asked_with(double) -> None:
+def test_a_sample_is_the_request_to_the_model(double) -> None:
     sample = {"inputs": [{"name": "IN", "shape": [1], "datatype": "BYTES", "data": ["x"]}]}
     answered = wait(double, {"echo": sample}, sources={"echo": "sample.json"}).models[0]
     assert (answered.sample, answered.asked_with) == (True, "sample.json")

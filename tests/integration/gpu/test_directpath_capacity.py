@@ -1,4 +1,4 @@
-"""What vCenter tells beats what is counted: DirectPath capacity of vSphere 9; and what it does not tell closes a GPU."""
+"""What vCenter reports beats what is counted: DirectPath capacity of vSphere 9; and what it does not report closes a GPU."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def test_whole_cards_fit_as_the_plan_says(site):
     assert summary.strip() == "cluster cards: 2 hosts, 0 GPUs, 0 GB stranded, 1 of 2 whole cards free"
 
 
-def test_a_name_that_does_not_come_next_is_told_which_do(many):
+def test_a_name_that_does_not_come_next_is_refused_with_those_that_do(many):
     refused = many.fleet("gpu", "explain", "f1-099")
     assert refused.code == USAGE
     assert "the next servers of fleet f1 are f1-002, f1-003, f1-004, f1-005, f1-006 and 34 more, up to f1-040" in refused.err

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fleet.domain.identity import TRITON
+from fleet.errors import FleetError
 from fleet.gpu.catalogue.profiles import stem_of
 
 if TYPE_CHECKING:
@@ -59,12 +60,31 @@ def wanted_gpus(member: Member, spec: FleetSpec) -> tuple[str, ...]:
 
 
 def was_of(member: Member) -> Was:
-    """What a server held before its change began: as kept with it while that is open, else what it holds."""
+    """What a server held before its change began: as kept with it while that is open, else what it holds.
+
+    Raises:
+        FleetError: what is kept with it cannot be understood.
+    """
     kept = member.vm.keys.get(WAS)
-    if kept and member.state != "ready":  # ready: another run brought it back into traffic, with what it holds
-        document = json.loads(kept)
-        return Was(tuple(document["gpus"]), document["host"])
-    return Was(held(member), member.vm.host)
+    if not kept or member.state == "ready":  # ready: another run brought it back into traffic, with what it holds
+        return Was(held(member), member.vm.host)
+    found = _parsed(kept)
+    if found is None:
+        raise FleetError(
+            f"The key fleet.{WAS} of {member.name} cannot be understood, so what it held before its change is not known. Remove "
+            f"the key from VM {member.vm.moid} in vCenter, then say what it is to hold: fleet scale-up {member.name} --gpus N."
+        )
+    return found
+
+
+def _parsed(text: str) -> Was | None:
+    try:
+        document = json.loads(text)
+        profiles, host = document["gpus"], document["host"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    sound = isinstance(profiles, list) and all(isinstance(one, str) for one in profiles) and isinstance(host, str | None)
+    return Was(tuple(profiles), host) if sound else None
 
 
 def kept_key(profiles: Sequence[str], spec: FleetSpec) -> str | None:

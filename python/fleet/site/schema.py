@@ -155,6 +155,16 @@ class SiteModel(BaseModel, extra="forbid", frozen=True):
     strict: bool = False
 
     @model_validator(mode="after")
+    def _folders_apart(self) -> SiteModel:
+        """A fleet's folder is its own: who may make VMs there is decided for one fleet. vCenter's names have no case."""
+        folders = [(name, one.datacenter, one.folder.strip("/").casefold().split("/")) for name, one in self.fleets.items()]
+        for (name, where, path), (other, its_where, its_path) in itertools.combinations(folders, 2):
+            shorter, longer = sorted((path, its_path), key=len)
+            if longer[: len(shorter)] == shorter and (where == its_where or None in (where, its_where)):
+                raise ValueError(f"fleets {name} and {other} share a folder: give each its own, none below another's")
+        return self
+
+    @model_validator(mode="after")
     def _pools_apart(self) -> SiteModel:
         pools = [(name, one.network, one.addresses.pool()) for name, one in self.fleets.items() if one.addresses]
         for (name, network, pool), (other, its_network, its_pool) in itertools.combinations(pools, 2):

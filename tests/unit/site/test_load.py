@@ -136,3 +136,18 @@ def test_devices_and_rules_of_placement(tmp_path: Path) -> None:
 def test_devices_that_are_not_understood(tmp_path: Path, devices: str, message: str) -> None:
     with pytest.raises(SiteError, match=message):
         load_site(write(tmp_path, GOOD.replace("cluster: c,", f"cluster: c, devices: {devices},")))
+
+
+def two_fleets(tmp_path: Path, folder: str) -> Path:
+    return write(tmp_path, GOOD + f"  en: {{folder: {folder}, template: t, cluster: c, size: {{initial: 2, min: 1, max: 4}}}}\n")
+
+
+@pytest.mark.parametrize("folder", ["fleets/en", "fleets/qa-2"])
+def test_a_fleet_has_a_folder_of_its_own(tmp_path: Path, folder: str) -> None:
+    assert load_site(two_fleets(tmp_path, folder)).fleet("en").folder == folder
+
+
+@pytest.mark.parametrize("folder", ["fleets/qa", "/fleets/QA/", "fleets", "fleets/qa/below"])
+def test_a_folder_of_two_fleets_is_refused(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(SiteError, match="fleets qa and en share a folder: give each its own, none below another's"):
+        load_site(two_fleets(tmp_path, folder))
